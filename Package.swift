@@ -1,0 +1,89 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// One line per responsibility. A target may depend only on targets above it here;
+// ARCHITECTURE.md has the same table with the reasons.
+let strict: [SwiftSetting] = [
+    .strictMemorySafety(),
+    .treatAllWarnings(as: .error),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+]
+
+let package = Package(
+    name: "weir",
+    products: [.executable(name: "weir", targets: ["weir"])],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
+        .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-system", from: "1.8.1"),
+        .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+        .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.2"),
+    ],
+    targets: [
+        // The one definition of every map key and value, shared with the BPF programs.
+        .systemLibrary(name: "WeirABI", path: "bpf/abi"),
+
+        // Pure: no backend, no system call.
+        .target(name: "WeirDiagnostics", swiftSettings: strict),
+        .target(
+            name: "WeirSyntax",
+            dependencies: ["WeirDiagnostics", .product(name: "Yams", package: "Yams")],
+            swiftSettings: strict),
+        .target(name: "WeirModel", dependencies: ["WeirDiagnostics"], swiftSettings: strict),
+        .target(name: "WeirPolicy", dependencies: ["WeirSyntax", "WeirModel"], swiftSettings: strict),
+        .target(name: "WeirInventory", dependencies: ["WeirSyntax", "WeirModel"], swiftSettings: strict),
+        .target(name: "WeirMaps", dependencies: ["WeirABI"], swiftSettings: strict),
+        .target(
+            name: "WeirImage",
+            dependencies: [
+                "WeirABI", "WeirMaps", "WeirModel",
+                .product(name: "Crypto", package: "swift-crypto"),
+            ],
+            swiftSettings: strict),
+        .target(name: "WeirCompiler", dependencies: ["WeirModel", "WeirImage"], swiftSettings: strict),
+        .target(name: "WeirFlow", dependencies: ["WeirModel", "WeirImage"], swiftSettings: strict),
+        .target(name: "WeirEmulator", dependencies: ["WeirImage", "WeirMaps", "WeirFlow"], swiftSettings: strict),
+
+        // The node: libbpf in one target, netlink in one, orchestration above both.
+        .systemLibrary(name: "CLibbpf", path: "Sources/CLibbpf"),
+        .target(name: "WeirObjects"),
+        .target(
+            name: "WeirKernel",
+            dependencies: [
+                "CLibbpf", "WeirObjects", "WeirImage", "WeirMaps", "WeirFlow",
+                .product(name: "SystemPackage", package: "swift-system"),
+            ],
+            swiftSettings: strict,
+            linkerSettings: [.linkedLibrary(":libbpf.a"), .linkedLibrary(":libelf.a"), .linkedLibrary(":libz.a")]),
+        .target(
+            name: "CLibnl",
+            // Debian keeps libnl's headers in a folder of their own; pkg-config would also link it dynamically.
+            cSettings: [.unsafeFlags(["-I/usr/include/libnl3"])],
+            linkerSettings: [.linkedLibrary(":libnl-route-3.a"), .linkedLibrary(":libnl-3.a")]),
+        .target(
+            name: "WeirNetlink",
+            dependencies: ["CLibnl", "WeirModel", .product(name: "SystemPackage", package: "swift-system")],
+            swiftSettings: strict),
+        .target(
+            name: "WeirLoader",
+            dependencies: [
+                "WeirKernel", "WeirNetlink", "WeirImage", "WeirMaps",
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "SystemPackage", package: "swift-system"),
+            ],
+            swiftSettings: strict),
+        .executableTarget(
+            name: "weir",
+            dependencies: [
+                "WeirPolicy", "WeirInventory", "WeirCompiler", "WeirEmulator", "WeirLoader",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Logging", package: "swift-log"),
+            ],
+            swiftSettings: strict),
+    ],
+    swiftLanguageModes: [.v6],
+    cLanguageStandard: .c2x
+)

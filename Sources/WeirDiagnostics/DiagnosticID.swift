@@ -1,0 +1,48 @@
+/// The stable ids of all findings. A new one needs a test that produces it and a line in
+/// ARCHITECTURE.md's reference; a test compares the two.
+package enum DiagnosticID: String, Sendable, CaseIterable, Codable {
+    // Files and documents
+    case fileUnreadable = "file-unreadable"
+    case inputTooLarge = "input-too-large"
+    case invalidUTF8 = "invalid-utf8"
+    case syntax = "syntax"
+    case nestingTooDeep = "nesting-too-deep"
+    case aliasExpansion = "alias-expansion"
+    case duplicateKey = "duplicate-key"
+    case stdinTwice = "stdin-twice"
+
+    // Shape of a document
+    case notAnObject = "not-an-object"
+    case missingField = "missing-field"
+    case unknownField = "unknown-field"
+    case wrongType = "wrong-type"
+    case unknownKind = "unknown-kind"
+    case unsupportedField = "unsupported-field"
+
+    // Values
+    case invalidValue = "invalid-value"
+    case invalidCIDR = "invalid-cidr"
+    case invalidAddress = "invalid-address"
+    case invalidPort = "invalid-port"
+    case emptyPortRange = "empty-port-range"
+    case invalidLabel = "invalid-label"
+    case invalidSelector = "invalid-selector"
+    case unknownEntity = "unknown-entity"
+    case tooManyPorts = "too-many-ports"
+
+    // Rules
+    case conflictingFields = "conflicting-fields"
+    case emptyPolicy = "empty-policy"
+    case exceptOutsideCIDR = "except-outside-cidr"
+
+    // Several objects together
+    case duplicateName = "duplicate-name"
+    case duplicateAddress = "duplicate-address"
+    case duplicateInterface = "duplicate-interface"
+    case unknownNode = "unknown-node"
+    case ambiguousNode = "ambiguous-node"
+    case tooManyAddresses = "too-many-addresses"
+    case unknownEndpoint = "unknown-endpoint"
+    case invalidFlow = "invalid-flow"
+    case capacity = "capacity"
+}

@@ -1,0 +1,32 @@
+/// Options that change meaning in Cilium, with Cilium's names and defaults.
+package struct PolicyOptions: Hashable, Sendable {
+    package enum EnforcementMode: String, Hashable, Sendable, CaseIterable {
+        /// A direction is enforced when a rule selects the endpoint in it.
+        case `default`
+        /// Every direction of every endpoint is enforced.
+        case always
+        /// Nothing is enforced.
+        case never
+    }
+
+    package enum AllowLocalhost: String, Hashable, Sendable, CaseIterable {
+        /// The node may always reach its own pods, below every explicit deny.
+        case always
+        /// The host is a peer like others.
+        case policy
+    }
+
+    package var enforcementMode: EnforcementMode
+    package var allowLocalhost: AllowLocalhost
+    /// Whether CIDR rules match node addresses (`--policy-cidr-match-mode=nodes`).
+    package var cidrMatchesNodes: Bool
+
+    package init(
+        enforcementMode: EnforcementMode = .default, allowLocalhost: AllowLocalhost = .always,
+        cidrMatchesNodes: Bool = false
+    ) {
+        self.enforcementMode = enforcementMode
+        self.allowLocalhost = allowLocalhost
+        self.cidrMatchesNodes = cidrMatchesNodes
+    }
+}

@@ -1,0 +1,165 @@
+package import WeirDiagnostics
+
+/// The API kinds that carry rules. Raw values order policies in the canonical image.
+package enum PolicyKind: String, Hashable, Sendable, Comparable, CaseIterable {
+    case ciliumClusterwideNetworkPolicy = "CiliumClusterwideNetworkPolicy"
+    case ciliumNetworkPolicy = "CiliumNetworkPolicy"
+    case networkPolicy = "NetworkPolicy"
+
+    package static func < (left: Self, right: Self) -> Bool { left.rawValue < right.rawValue }
+}
+
+/// Which way a packet goes, as the endpoint sees it.
+package enum Direction: String, Hashable, Sendable, Comparable, CaseIterable, Codable {
+    case egress, ingress
+
+    package static func < (left: Self, right: Self) -> Bool { left == .egress && right == .ingress }
+}
+
+package enum RuleAction: String, Hashable, Sendable {
+    case allow, deny
+}
+
+/// The peers that Cilium names as entities.
+package enum Entity: String, Hashable, Sendable, CaseIterable {
+    case all, world, cluster, host, health, unmanaged, none, ingress
+    case worldIPv4 = "world-ipv4"
+    case worldIPv6 = "world-ipv6"
+    case remoteNode = "remote-node"
+    case kubeAPIServer = "kube-apiserver"
+    case `init` = "init"
+    case clusterMesh = "cluster-mesh"
+}
+
+/// A prefix less some prefixes inside it. Matches addresses outside the cluster only
+/// (and nodes under `--policy-cidr-match-mode=nodes`).
+package struct CIDRBlock: Hashable, Sendable {
+    package var prefix: Prefix
+    /// Sorted.
+    package var except: [Prefix]
+
+    package init(_ prefix: Prefix, except: [Prefix] = []) {
+        self.prefix = prefix
+        self.except = except.sorted()
+    }
+
+    package func contains(_ address: IPAddress) -> Bool {
+        prefix.contains(address) && !except.contains { $0.contains(address) }
+    }
+}
+
+/// One alternative on the L3 side of a rule.
+package enum Peer: Hashable, Sendable {
+    /// Scope is already inside the selector (namespace, or "is a pod").
+    case selector(LabelSelector)
+    case entity(Entity)
+    case cidr(CIDRBlock)
+}
+
+/// The L3 side of a rule.
+package enum Peers: Hashable, Sendable {
+    /// Peer-less: everybody, `unknown-pod` and `masqueraded` included.
+    case any
+    /// Any of these; an empty list is nobody.
+    case list([Peer])
+}
+
+/// Where a rule is written. The structural part identifies it whatever the file looks like.
+package struct RuleOrigin: Hashable, Sendable {
+    package var kind: PolicyKind
+    package var namespace: String?
+    package var name: String
+    /// Index in `specs`; 0 for `spec`.
+    package var spec: Int
+    /// `ingress`, `egressDeny` …; nil for the spec itself, which decides default denies.
+    package var section: String?
+    /// Index in the section's list.
+    package var index: Int
+    package var location: SourceLocation
+
+    package init(
+        kind: PolicyKind, namespace: String?, name: String, spec: Int, section: String?, index: Int,
+        location: SourceLocation
+    ) {
+        self.kind = kind
+        self.namespace = namespace
+        self.name = name
+        self.spec = spec
+        self.section = section
+        self.index = index
+        self.location = location
+    }
+}
+
+extension RuleOrigin: Comparable {
+    /// By structure; the location only breaks ties that the input checks make impossible.
+    package static func < (left: Self, right: Self) -> Bool {
+        if left.kind != right.kind { return left.kind < right.kind }
+        if left.namespace != right.namespace { return (left.namespace ?? "") < (right.namespace ?? "") }
+        if left.name != right.name { return left.name < right.name }
+        if left.spec != right.spec { return left.spec < right.spec }
+        if left.section != right.section { return (left.section ?? "") < (right.section ?? "") }
+        if left.index != right.index { return left.index < right.index }
+        return left.location < right.location
+    }
+}
+
+extension RuleOrigin: CustomStringConvertible {
+    /// `CiliumNetworkPolicy shop/api spec.ingress[0]`
+    package var description: String {
+        let object = namespace.map { "\($0)/\(name)" } ?? name
+        let path = (spec == 0 ? "spec" : "specs[\(spec)]") + (section.map { ".\($0)[\(index)]" } ?? "")
+        return "\(kind.rawValue) \(object) \(path)"
+    }
+}
+
+package struct Rule: Hashable, Sendable {
+    package var origin: RuleOrigin
+    package var direction: Direction
+    package var action: RuleAction
+    package var peers: Peers
+    package var ports: Ports
+
+    package init(origin: RuleOrigin, direction: Direction, action: RuleAction, peers: Peers, ports: Ports) {
+        self.origin = origin
+        self.direction = direction
+        self.action = action
+        self.peers = peers
+        self.ports = ports
+    }
+}
+
+/// One spec: whom it selects, which directions it sets to default deny, and its rules.
+package struct PolicySpec: Hashable, Sendable {
+    /// The spec itself: `section` is nil.
+    package var origin: RuleOrigin
+    /// Scope (the policy's namespace, or "is a pod") is already inside.
+    package var subject: LabelSelector
+    /// Directions in which the spec selects its subjects at all (it has a section for them).
+    package var selects: Set<Direction>
+    /// Directions that become default deny for its subjects; a subset of `selects`.
+    package var enforces: Set<Direction>
+    package var rules: [Rule]
+
+    package init(
+        origin: RuleOrigin, subject: LabelSelector, selects: Set<Direction>, enforces: Set<Direction>, rules: [Rule]
+    ) {
+        self.origin = origin
+        self.subject = subject
+        self.selects = selects
+        self.enforces = enforces
+        self.rules = rules
+    }
+}
+
+/// All policies of a run, checked and typed. Order is that of the origins, not of the files.
+package struct PolicySet: Hashable, Sendable {
+    package let specs: [PolicySpec]
+    /// Documents of API groups that weir has nothing to do with.
+    package let skippedDocuments: Int
+
+    package init(specs: [PolicySpec], skippedDocuments: Int = 0) {
+        self.specs = specs.sorted { $0.origin < $1.origin }
+        self.skippedDocuments = skippedDocuments
+    }
+}
