@@ -45,7 +45,9 @@ let package = Package(
             swiftSettings: strict),
         .target(name: "WeirCompiler", dependencies: ["WeirModel", "WeirImage"], swiftSettings: strict),
         .target(name: "WeirFlow", dependencies: ["WeirModel", "WeirImage"], swiftSettings: strict),
-        .target(name: "WeirEmulator", dependencies: ["WeirImage", "WeirMaps", "WeirFlow"], swiftSettings: strict),
+        .target(
+            name: "WeirEmulator", dependencies: ["WeirABI", "WeirImage", "WeirMaps", "WeirFlow", "WeirModel"],
+            swiftSettings: strict),
 
         // The node: libbpf in one target, netlink in one, orchestration above both.
         .systemLibrary(name: "CLibbpf", path: "Sources/CLibbpf"),

@@ -1,4 +1,3 @@
-
 /// The map types that weir uses, with the kernel's names.
 package enum MapType: String, Hashable, Sendable, CaseIterable {
     case hash, lruHash = "lru_hash", lpmTrie = "lpm_trie", array, perCPUArray = "percpu_array"

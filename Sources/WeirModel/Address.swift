@@ -147,7 +147,8 @@ extension IPAddress {
                 guard index == pieces.endIndex - 1, let tail = parseIPv4(piece) else { return nil }
                 halves[halves.count - 1] += [UInt16(tail >> 16), UInt16(truncatingIfNeeded: tail)]
             } else {
-                guard (1...4).contains(piece.utf8.count), piece.utf8.allSatisfy({ Character(Unicode.Scalar($0)).isHexDigit }),
+                guard (1...4).contains(piece.utf8.count),
+                    piece.utf8.allSatisfy({ Character(Unicode.Scalar($0)).isHexDigit }),
                     let group = UInt16(piece, radix: 16)
                 else { return nil }
                 halves[halves.count - 1].append(group)

@@ -1,0 +1,83 @@
+package import WeirMaps
+package import WeirModel
+
+/// Everything a node needs to enforce its policies, compiled ahead of time.
+///
+/// Canonical: the same policies and inventory give the same image, and the same bytes, whatever
+/// the order of the input. Emulator, loader and printers read the image and nothing else.
+///
+/// `maps` holds every in-slot map except two that depend on the node: `endpoints` is keyed by
+/// interface index, so the image carries `endpoints` records instead; `rule_counters` starts as zeros.
+package struct Image: Hashable, Sendable {
+    /// A local endpoint: the value of its `endpoints` entry and how to find its interface.
+    package struct EndpointRecord: Hashable, Sendable {
+        /// `namespace/name`.
+        package var name: String
+        /// From 1, in order of name.
+        package var id: UInt32
+        package var addresses: [IPAddress]
+        /// The bytes of a `weir_endpoint`.
+        package var value: [UInt8]
+        package var attachment: Endpoint.Attachment
+
+        package init(
+            name: String, id: UInt32, addresses: [IPAddress], value: [UInt8], attachment: Endpoint.Attachment
+        ) {
+            self.name = name
+            self.id = id
+            self.addresses = addresses
+            self.value = value
+            self.attachment = attachment
+        }
+    }
+
+    /// The rules that decide together; index in `attributions` is the `RuleID`.
+    package typealias Attribution = [RuleOrigin]
+
+    package var node: String
+    /// The node's own addresses as the inventory knows them.
+    package var nodeAddresses: [IPAddress]
+    /// Sorted by id.
+    package var endpoints: [EndpointRecord]
+    /// Sorted by key. `peers` is dense: one entry for each index from 0.
+    package var maps: [SlotMap: [MapEntry]]
+    /// Element 0 is empty: no rule. Each is sorted.
+    package var attributions: [Attribution]
+    /// What an identity number stands for, for people; element 0 is "unknown".
+    package var identities: [String]
+    /// How many peer groups there are; every row of `peers` has this many elements.
+    package var groupCount: Int
+
+    package init(
+        node: String, nodeAddresses: [IPAddress], endpoints: [EndpointRecord], maps: [SlotMap: [MapEntry]],
+        attributions: [Attribution], identities: [String], groupCount: Int
+    ) {
+        self.node = node
+        self.nodeAddresses = nodeAddresses
+        self.endpoints = endpoints
+        self.maps = maps
+        self.attributions = attributions
+        self.identities = identities
+        self.groupCount = groupCount
+    }
+
+    package func entries(_ map: SlotMap) -> [MapEntry] { maps[map] ?? [] }
+
+    /// The `endpoints` entries for a choice of interfaces. Endpoints without one are left out.
+    package func endpointEntries(interfaces: [UInt32: UInt32]) -> [MapEntry] {
+        endpoints.compactMap { record in
+            interfaces[record.id].map { MapEntry(key: $0.abiBytes, value: record.value) }
+        }
+        .sorted()
+    }
+
+    /// The rules behind a decision, as `path:line`, sorted; empty for "no rule".
+    package func ruleLocations(_ rule: RuleID) -> [String] {
+        guard Int(rule.rawValue) < attributions.count else { return [] }
+        var seen: Set<String> = []
+        return attributions[Int(rule.rawValue)].map(\.location).sorted().map(\.lineDescription)
+            .filter { seen.insert($0).inserted }
+    }
+
+    package func endpoint(named name: String) -> EndpointRecord? { endpoints.first { $0.name == name } }
+}
