@@ -70,5 +70,6 @@ package struct Fence {
     }
 
     /// What the elements of `fence` are.
-    package static let innerSchema = MapSchema(name: "fence_inner", type: .array, keySize: 4, valueSize: 4, maxEntries: 1)
+    package static let innerSchema = MapSchema(
+        name: "fence_inner", type: .array, keySize: 4, valueSize: 4, maxEntries: 1, flags: .innerMap)
 }

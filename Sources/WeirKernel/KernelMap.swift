@@ -266,6 +266,11 @@ package final class KernelMap: BPFMap {
         do throws(MapError) { try delete(nativeBytes(UInt32(index))) } catch .noEntry {}
     }
 
+    /// Empties an element or fills it with what it had before.
+    package func restore(_ map: KernelMap?, at index: Int) throws(MapError) {
+        if let map { try place(map, at: index) } else { try removeInner(at: index) }
+    }
+
     // MARK: Padding of per-CPU values
 
     private func withoutPadding(_ value: [UInt8]) -> [UInt8] {

@@ -30,6 +30,14 @@ package struct Program: ~Copyable {
         return try Program(adopting: descriptor)
     }
 
+    /// The program with a kernel id; nil where it is gone.
+    package static func withID(_ id: UInt32) throws(KernelError) -> Program? {
+        let result = bpf_prog_get_fd_by_id(id)
+        if result == -ENOENT { return nil }
+        guard result >= 0 else { throw KernelError("open", "program with id \(id)", result: result) }
+        return try Program(adopting: OwnedDescriptor(adopting: result))
+    }
+
     package func pin(at path: String) throws(KernelError) { try createPin(path, descriptor) }
 
     /// Where an attached program's packets come from.
