@@ -16,18 +16,70 @@
 #include "lib/parse.h"
 #include "lib/policy.h"
 
-/* What one packet sees of the node: read once, so that a commit falls between two packets. */
-struct weir_view {
-	weir_u64 revision;
-	weir_u32 slot;
-};
-
 /* The port that the flow's originator asked for, which is what policy is about. */
 WEIR_INLINE weir_u16 weir_originator_port(const struct weir_packet *packet, weir_u32 direction)
 {
 	if (packet->echo)
 		return packet->family == WEIR_IPV4 ? bpf_htons(WEIR_ICMP_ECHO) : bpf_htons(WEIR_ICMPV6_ECHO);
 	return direction == WEIR_EGRESS ? packet->key.remote_port_be : packet->key.local_port_be;
+}
+
+/* Steps 3 to 7: what the packet is, and whether it may be here at all. */
+WEIR_INLINE int weir_read(struct __sk_buff *skb, struct weir_packet *packet, const struct weir_endpoint *endpoint,
+			  int direction)
+{
+	weir_u16 protocol_be = 0;
+	int reason;
+
+	if (!packet || !endpoint)
+		return WEIR_REASON_NO_SLOT;
+	if (skb->len < ETH_HLEN)
+		return WEIR_REASON_TRUNCATED;
+	if (skb->vlan_present)
+		return WEIR_REASON_VLAN;
+	/* The frame's own type, not skb->protocol: it is what the other end of a veth reads. */
+	if (!WEIR_READ(skb, offsetof(struct ethhdr, h_proto), &protocol_be))
+		return WEIR_REASON_TRUNCATED;
+	switch (protocol_be) {
+	case bpf_htons(ETH_P_IP):
+		reason = weir_parse_ipv4(skb, packet, direction);
+		break;
+	case bpf_htons(ETH_P_IPV6):
+		reason = weir_parse_ipv6(skb, packet, direction);
+		break;
+	case bpf_htons(ETH_P_ARP):
+		reason = direction == WEIR_EGRESS ? weir_check_arp(skb, endpoint) : WEIR_REASON_NONE;
+		return reason ? reason : WEIR_PASSES;
+	case bpf_htons(ETH_P_8021Q):
+	case bpf_htons(ETH_P_8021AD):
+		return WEIR_REASON_VLAN;
+	default:
+		return WEIR_REASON_UNKNOWN_ETHERTYPE;
+	}
+	if (reason)
+		return reason;
+	weir_classify_icmp(skb, packet);
+	reason = weir_check_addresses(packet, endpoint, direction);
+	if (reason)
+		return reason;
+	reason = weir_parse_l4(skb, packet, direction);
+	if (reason)
+		return reason;
+	if (packet->link_control) {
+		reason = weir_check_link_control(skb, packet, endpoint, direction);
+		return reason ? reason : WEIR_PASSES;
+	}
+	return WEIR_REASON_NONE;
+}
+
+WEIR_STEP int weir_read_egress(struct __sk_buff *skb, struct weir_packet *packet, const struct weir_endpoint *endpoint)
+{
+	return weir_read(skb, packet, endpoint, WEIR_EGRESS);
+}
+
+WEIR_STEP int weir_read_ingress(struct __sk_buff *skb, struct weir_packet *packet, const struct weir_endpoint *endpoint)
+{
+	return weir_read(skb, packet, endpoint, WEIR_INGRESS);
 }
 
 /* Steps 8 and 9: the flow, and where it is new or stale the policy. */
@@ -39,9 +91,6 @@ WEIR_INLINE int weir_decide(struct __sk_buff *skb, const struct weir_view *view,
 	struct weir_conntrack *entry = NULL;
 	struct weir_flow flow = {};
 	bool young = false, replace = false;
-	weir_u32 judged_direction = direction;
-	weir_u16 port_be = packet->port_be;
-	weir_u8 peer_class = WEIR_PEER_BY_ADDRESS;
 	int reason;
 
 	if (tracked) {
@@ -64,43 +113,46 @@ WEIR_INLINE int weir_decide(struct __sk_buff *skb, const struct weir_view *view,
 			}
 		}
 	} else if ((weir_options & WEIR_OPTION_CONNTRACK) && weir_is_icmp_error(packet)) {
-		if (weir_related(skb, packet, endpoint, direction, revision, weir_now()))
+		if (weir_related(skb, view, endpoint, packet, direction))
 			return WEIR_REASON_NONE;
 	}
 
-	if (!entry || flow.revision != revision) {
+	if (entry && flow.revision == revision) {
+		judgement->action = flow.action;
+	} else {
 		if (entry) {
-			judged_direction = flow.direction;
-			peer_class = flow.peer_class;
-			port_be = weir_originator_port(packet, judged_direction);
-		} else if (direction == WEIR_INGRESS && !skb->ingress_ifindex) {
-			peer_class = WEIR_PEER_HOST;
+			judgement->direction = flow.direction;
+			judgement->peer_class = flow.peer_class;
+			judgement->port_be = weir_originator_port(packet, flow.direction);
+		} else {
+			judgement->direction = direction;
+			judgement->port_be = packet->port_be;
+			if (direction == WEIR_INGRESS && !skb->ingress_ifindex)
+				judgement->peer_class = WEIR_PEER_HOST;
 		}
-		reason = weir_judge(view->slot, endpoint, packet, judged_direction, peer_class, port_be, judgement);
+		reason = weir_judge(view, endpoint, packet, judgement);
 		if (reason) {
-			if (reason == WEIR_REASON_POLICY_DENY || reason == WEIR_REASON_POLICY_DEFAULT_DENY)
-				weir_count_rule(skb, view->slot, judgement->action);
 			if (entry && young)
 				bpf_map_delete_elem(&conntrack_new, &packet->key);
 			else if (entry)
 				bpf_map_delete_elem(&conntrack, &packet->key);
+			if (reason == WEIR_REASON_POLICY_DENY || reason == WEIR_REASON_POLICY_DEFAULT_DENY)
+				weir_count_rule(skb, view->slot, judgement->action);
 			return reason;
 		}
-		weir_count_rule(skb, view->slot, judgement->action);
 		if (entry) {
 			entry->revision = revision;
 			entry->action = judgement->action;
 		} else if (tracked) {
 			judgement->error = weir_insert(skb, packet, direction, judgement, key_check, revision, now, replace);
-			if (judgement->error)
-				return WEIR_REASON_CONNTRACK_INSERT;
 		}
-		if (weir_options & WEIR_OPTION_ALLOW_EVENTS)
+		if ((weir_options & WEIR_OPTION_ALLOW_EVENTS) && !judgement->error)
 			weir_report(skb, packet, judgement, direction, WEIR_REASON_NONE);
-	} else {
-		weir_count_rule(skb, view->slot, flow.action);
 	}
 
+	weir_count_rule(skb, view->slot, judgement->action);
+	if (judgement->error)
+		return WEIR_REASON_CONNTRACK_INSERT;
 	if (entry) {
 		weir_touch(skb, entry, &flow, packet, direction, now);
 		if (young && flow.direction == direction && (flow.flags & WEIR_CT_REPLY_SEEN))
@@ -109,53 +161,10 @@ WEIR_INLINE int weir_decide(struct __sk_buff *skb, const struct weir_view *view,
 	return WEIR_REASON_NONE;
 }
 
-/* Steps 3 to 9, for an endpoint that the active policy knows. NONE is a pass. */
-WEIR_INLINE int weir_walk(struct __sk_buff *skb, const struct weir_view *view, const struct weir_endpoint *endpoint,
-			  struct weir_packet *packet, int direction, struct weir_judgement *judgement)
-{
-	weir_u16 protocol_be = 0;
-	int reason;
-
-	if (skb->len < ETH_HLEN)
-		return WEIR_REASON_TRUNCATED;
-	if (skb->vlan_present)
-		return WEIR_REASON_VLAN;
-	/* The frame's own type, not skb->protocol: it is what the other end of a veth reads. */
-	if (!WEIR_READ(skb, offsetof(struct ethhdr, h_proto), &protocol_be))
-		return WEIR_REASON_TRUNCATED;
-	switch (protocol_be) {
-	case bpf_htons(ETH_P_IP):
-		reason = weir_parse_ipv4(skb, packet, direction);
-		break;
-	case bpf_htons(ETH_P_IPV6):
-		reason = weir_parse_ipv6(skb, packet, direction);
-		break;
-	case bpf_htons(ETH_P_ARP):
-		return direction == WEIR_EGRESS ? weir_check_arp(skb, endpoint) : WEIR_REASON_NONE;
-	case bpf_htons(ETH_P_8021Q):
-	case bpf_htons(ETH_P_8021AD):
-		return WEIR_REASON_VLAN;
-	default:
-		return WEIR_REASON_UNKNOWN_ETHERTYPE;
-	}
-	if (reason)
-		return reason;
-	weir_classify_icmp(skb, packet);
-	reason = weir_check_addresses(packet, endpoint, direction);
-	if (reason)
-		return reason;
-	reason = weir_parse_l4(skb, packet, direction);
-	if (reason)
-		return reason;
-	if (packet->link_control)
-		return weir_check_link_control(skb, packet, endpoint, direction);
-	return weir_decide(skb, view, endpoint, packet, direction, judgement);
-}
-
 WEIR_INLINE int weir_run(struct __sk_buff *skb, int direction)
 {
 	const weir_u32 first = 0;
-	const volatile struct weir_control *word = bpf_map_lookup_elem(&control, &first);
+	const volatile struct weir_control *committed = bpf_map_lookup_elem(&control, &first);
 	const struct weir_endpoint *endpoint;
 	struct weir_judgement judgement = {};
 	struct weir_packet packet = {};
@@ -164,8 +173,8 @@ WEIR_INLINE int weir_run(struct __sk_buff *skb, int direction)
 	void *inner;
 	int reason = WEIR_REASON_NO_SLOT;
 
-	if (word)
-		view.revision = word->word & ((1ull << WEIR_REVISION_BITS) - 1);
+	if (committed)
+		view.revision = committed->word & ((1ull << WEIR_REVISION_BITS) - 1);
 	if (!view.revision)
 		return TC_ACT_UNSPEC;
 	view.slot = view.revision & (WEIR_SLOT_COUNT - 1);
@@ -174,7 +183,14 @@ WEIR_INLINE int weir_run(struct __sk_buff *skb, int direction)
 		endpoint = bpf_map_lookup_elem(inner, &ifindex);
 		if (!endpoint)
 			return TC_ACT_UNSPEC;
-		reason = weir_walk(skb, &view, endpoint, &packet, direction, &judgement);
+		if (direction == WEIR_EGRESS)
+			reason = weir_read_egress(skb, &packet, endpoint);
+		else
+			reason = weir_read_ingress(skb, &packet, endpoint);
+		if (reason == WEIR_PASSES)
+			return TC_ACT_UNSPEC;
+		if (reason == WEIR_REASON_NONE)
+			reason = weir_decide(skb, &view, endpoint, &packet, direction, &judgement);
 	}
 	if (reason == WEIR_REASON_NONE)
 		return TC_ACT_UNSPEC;

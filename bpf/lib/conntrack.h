@@ -225,23 +225,26 @@ WEIR_INLINE bool weir_quoted_key(struct __sk_buff *skb, const struct weir_packet
 	return true;
 }
 
-/* An ICMP error about a flow that the current policy allowed. It does not touch the flow. */
-WEIR_INLINE bool weir_related(struct __sk_buff *skb, const struct weir_packet *packet,
-			      const struct weir_endpoint *endpoint, int direction, weir_u32 revision, weir_u32 now)
+/* Whether an ICMP error is about a flow that the current policy allowed. It does not touch the flow. */
+WEIR_STEP int weir_related(struct __sk_buff *skb, const struct weir_view *view, const struct weir_endpoint *endpoint,
+			   const struct weir_packet *packet, int direction)
 {
 	struct weir_conntrack_key key = {};
-	struct weir_conntrack *entry;
+	const struct weir_conntrack *entry;
 	struct weir_flow flow = {};
-	weir_u32 key_check;
+	weir_u32 key_check, now;
 
+	if (!view || !endpoint || !packet)
+		return false;
 	if (!weir_quoted_key(skb, packet, endpoint, direction, &key))
 		return false;
 	key_check = weir_key_check(&key);
+	now = weir_now();
 	entry = bpf_map_lookup_elem(&conntrack, &key);
-	if (entry && weir_read_flow(entry, key_check, now, &flow) && flow.revision == revision)
+	if (entry && weir_read_flow(entry, key_check, now, &flow) && flow.revision == (weir_u32)view->revision)
 		return true;
 	entry = bpf_map_lookup_elem(&conntrack_new, &key);
-	return entry && weir_read_flow(entry, key_check, now, &flow) && flow.revision == revision;
+	return entry && weir_read_flow(entry, key_check, now, &flow) && flow.revision == (weir_u32)view->revision;
 }
 
 #endif

@@ -39,16 +39,18 @@ WEIR_INLINE void weir_count_drop(struct __sk_buff *skb, int direction, int reaso
  * One record. With no agent the ring is full most of the time: its fill is read first, without
  * the lock that a refused reservation would take on every CPU.
  */
-WEIR_INLINE void weir_report(struct __sk_buff *skb, struct weir_packet *packet,
-			     const struct weir_judgement *judgement, int direction, int reason)
+WEIR_STEP int weir_report(struct __sk_buff *skb, const struct weir_packet *packet,
+			  const struct weir_judgement *judgement, int direction, int reason)
 {
 	struct weir_event *event;
 
+	if (!packet || !judgement)
+		return 0;
 	if (bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA) > WEIR_EVENTS_BYTES - 2 * sizeof(*event))
-		return;
+		return 0;
 	event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
 	if (!event)
-		return;
+		return 0;
 	event->time_ns = bpf_ktime_get_ns();
 	event->ifindex = skb->ifindex;
 	event->group = judgement->group;
@@ -56,17 +58,22 @@ WEIR_INLINE void weir_report(struct __sk_buff *skb, struct weir_packet *packet,
 	event->action = judgement->action;
 	event->length = skb->len;
 	event->error = judgement->error;
-	event->source_port_be = direction == WEIR_EGRESS ? packet->key.local_port_be : packet->key.remote_port_be;
 	event->destination_port_be = packet->port_be;
-	if (packet->icmp)
-		event->source_port_be = 0;
 	event->direction = direction;
 	event->reason = reason;
 	event->protocol = packet->key.protocol;
 	event->family = packet->family;
-	weir_set_ipv6(event->source, weir_source(packet, direction));
-	weir_set_ipv6(event->destination, weir_destination(packet, direction));
+	if (direction == WEIR_EGRESS) {
+		event->source_port_be = packet->icmp ? 0 : packet->key.local_port_be;
+		weir_set_ipv6(event->source, packet->key.local);
+		weir_set_ipv6(event->destination, packet->key.remote);
+	} else {
+		event->source_port_be = packet->icmp ? 0 : packet->key.remote_port_be;
+		weir_set_ipv6(event->source, packet->key.remote);
+		weir_set_ipv6(event->destination, packet->key.local);
+	}
 	bpf_ringbuf_submit(event, 0);
+	return 1;
 }
 
 #endif

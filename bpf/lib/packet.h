@@ -48,14 +48,34 @@ struct weir_packet {
 	bool link_control; /* ND or MLD, likewise */
 };
 
-/* What policy said. Zero where it was not asked. */
+/* What one packet sees of the node: read once, so that a commit falls between two packets. */
+struct weir_view {
+	weir_u64 revision;
+	weir_u32 slot;
+};
+
+/* A question to policy, about a flow in the direction of its originator, and the answer. */
 struct weir_judgement {
+	/* The question. */
+	weir_u16 port_be; /* that the originator asked for */
+	weir_u8 direction;
+	weir_u8 peer_class; /* what is known about the peer beyond its address; refined by the answer */
+	/* The answer. Zero where policy was not asked. */
 	weir_u32 action;
 	weir_u32 group;
 	weir_u32 identity;
-	weir_s32 error;
-	weir_u8 peer_class;
+	weir_s32 error; /* of recording the flow */
 };
+
+/*
+ * A step of the walk that the verifier reads once and apart from its callers, instead of once per
+ * path that leads to it. Linux 6.1 takes pointers to structs, which may be NULL for all that it
+ * knows, and no map keys behind such a pointer: a step copies its keys to its own stack.
+ */
+#define WEIR_STEP __noinline
+
+/* A step's result besides enum weir_reason: the packet passes, and policy is not asked. */
+enum { WEIR_PASSES = 256 };
 
 /* The first bytes of TCP, UDP and SCTP alike. */
 struct weir_ports {

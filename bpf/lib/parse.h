@@ -58,9 +58,8 @@ WEIR_INLINE int weir_check_arp(struct __sk_buff *skb, const struct weir_endpoint
 /*
  * The options of an IPv4 header, from `at` to `end`. The kind is looked at before the length: a
  * source route is named as one even where it is malformed. End-of-list ends the walk.
- * A global function, so that the verifier reads its loop once and apart from its callers.
  */
-__noinline int weir_walk_ipv4_options(struct __sk_buff *skb, weir_u32 at, weir_u32 end)
+WEIR_STEP int weir_walk_ipv4_options(struct __sk_buff *skb, weir_u32 at, weir_u32 end)
 {
 	for (int i = 0; i < WEIR_IPV4_OPTION_BYTES; i++) {
 		weir_u8 kind = 0, length = 0;
@@ -101,7 +100,7 @@ WEIR_INLINE bool weir_is_extension(weir_u8 protocol)
  * IPv6 extension headers from `at`, the first of kind `protocol`, inside `end`. Each is judged as
  * it comes; a fragment header is known by the next-header field before it.
  */
-__noinline weir_u64 weir_walk_ipv6_extensions(struct __sk_buff *skb, weir_u32 protocol, weir_u32 at, weir_u32 end)
+WEIR_STEP weir_u64 weir_walk_ipv6_extensions(struct __sk_buff *skb, weir_u32 protocol, weir_u32 at, weir_u32 end)
 {
 	for (int i = 0; i <= WEIR_EXTENSIONS_MAX; i++) {
 		weir_u8 header[4] = {}; /* next header, length, routing type, segments left */

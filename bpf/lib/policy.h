@@ -20,7 +20,7 @@ WEIR_INLINE weir_u32 weir_action_kind(weir_u32 action)
 	return action >> WEIR_ACTION_KIND_SHIFT;
 }
 
-WEIR_INLINE const struct weir_peer *weir_find_peer(weir_u32 slot, struct weir_packet *packet)
+WEIR_INLINE const struct weir_peer *weir_find_peer(weir_u32 slot, const struct weir_packet *packet)
 {
 	const weir_u8 *remote = packet->key.remote;
 	const struct weir_peer *peer;
@@ -28,19 +28,15 @@ WEIR_INLINE const struct weir_peer *weir_find_peer(weir_u32 slot, struct weir_pa
 	if (packet->family == WEIR_IPV4) {
 		struct weir_cidr4 cidr = { .prefix_length = 32 };
 
-		peer = WEIR_SLOT_LOOKUP(ipcache4, slot, remote + 12);
-		if (peer)
-			return peer;
 		*(weir_word *)cidr.bytes = weir_word_at(remote, 3);
-		return WEIR_SLOT_LOOKUP(cidrs4, slot, &cidr);
+		peer = WEIR_SLOT_LOOKUP(ipcache4, slot, cidr.bytes);
+		return peer ? peer : WEIR_SLOT_LOOKUP(cidrs4, slot, &cidr);
 	} else {
 		struct weir_cidr6 cidr = { .prefix_length = 128 };
 
-		peer = WEIR_SLOT_LOOKUP(ipcache6, slot, remote);
-		if (peer)
-			return peer;
 		weir_set_ipv6(cidr.bytes, remote);
-		return WEIR_SLOT_LOOKUP(cidrs6, slot, &cidr);
+		peer = WEIR_SLOT_LOOKUP(ipcache6, slot, cidr.bytes);
+		return peer ? peer : WEIR_SLOT_LOOKUP(cidrs6, slot, &cidr);
 	}
 }
 
@@ -82,42 +78,38 @@ WEIR_INLINE bool weir_resolve(weir_u32 slot, weir_u32 row, weir_u32 group, weir_
 	return weir_action_kind(*action) != WEIR_ACTION_TABLE;
 }
 
-/*
- * Judges a flow in the direction of its originator, for the port that the originator asked for.
- * NONE is an allow. `peer_class` is what is known about the peer beyond its address.
- */
-WEIR_INLINE int weir_judge(weir_u32 slot, const struct weir_endpoint *endpoint, struct weir_packet *packet,
-			   weir_u32 direction, weir_u8 peer_class, weir_u16 port_be, struct weir_judgement *judgement)
+/* NONE is an allow. */
+WEIR_STEP int weir_judge(const struct weir_view *view, const struct weir_endpoint *endpoint,
+			 const struct weir_packet *packet, struct weir_judgement *judgement)
 {
-	const weir_u8 *destination = direction == WEIR_EGRESS ? packet->key.remote : packet->key.local;
-	weir_u32 row = direction == WEIR_EGRESS ? endpoint->egress_row : endpoint->ingress_row;
-	weir_u32 group;
+	const struct weir_peer *peer;
+	bool egress;
 
-	judgement->peer_class = peer_class;
-	if (peer_class == WEIR_PEER_HOST) {
-		group = WEIR_GROUP_HOST;
-	} else if (peer_class == WEIR_PEER_MASQUERADED) {
-		group = WEIR_GROUP_MASQUERADED;
-	} else if (weir_to_many(packet->family, destination)) {
-		group = WEIR_GROUP_MULTICAST;
+	if (!view || !endpoint || !packet || !judgement)
+		return WEIR_REASON_NO_SLOT;
+	egress = judgement->direction == WEIR_EGRESS;
+	if (judgement->peer_class == WEIR_PEER_HOST) {
+		judgement->group = WEIR_GROUP_HOST;
+	} else if (judgement->peer_class == WEIR_PEER_MASQUERADED) {
+		judgement->group = WEIR_GROUP_MASQUERADED;
+	} else if (weir_to_many(packet->family, egress ? packet->key.remote : packet->key.local)) {
+		judgement->group = WEIR_GROUP_MULTICAST;
 	} else {
-		const struct weir_peer *peer = weir_find_peer(slot, packet);
-
+		peer = weir_find_peer(view->slot, packet);
 		if (!peer)
 			return WEIR_REASON_NO_VERDICT;
-		group = peer->group;
+		judgement->group = peer->group;
 		judgement->identity = peer->identity;
-		if (direction == WEIR_INGRESS && group == WEIR_GROUP_HOST) {
-			group = WEIR_GROUP_MASQUERADED; /* it was forwarded, whoever's address it bears */
+		if (!egress && peer->group == WEIR_GROUP_HOST) {
+			judgement->group = WEIR_GROUP_MASQUERADED; /* it was forwarded, whoever's address it bears */
 			judgement->peer_class = WEIR_PEER_MASQUERADED;
 		}
-		judgement->group = group;
-		if (direction == WEIR_EGRESS && (peer->flags & WEIR_PEER_NODE) &&
-		    (weir_options & WEIR_OPTION_OVERLAY_GUARD) && weir_is_overlay(packet->key.protocol, port_be))
+		if (egress && (peer->flags & WEIR_PEER_NODE) && (weir_options & WEIR_OPTION_OVERLAY_GUARD) &&
+		    weir_is_overlay(packet->key.protocol, judgement->port_be))
 			return WEIR_REASON_OVERLAY;
 	}
-	judgement->group = group;
-	if (!weir_resolve(slot, row, group, packet->key.protocol, port_be, &judgement->action))
+	if (!weir_resolve(view->slot, egress ? endpoint->egress_row : endpoint->ingress_row, judgement->group,
+			  packet->key.protocol, judgement->port_be, &judgement->action))
 		return WEIR_REASON_NO_VERDICT;
 	switch (weir_action_kind(judgement->action)) {
 	case WEIR_ACTION_ALLOW:
