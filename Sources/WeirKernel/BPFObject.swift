@@ -127,6 +127,13 @@ package struct SchemaDifference: Hashable, Sendable, CustomStringConvertible {
     package var found: String
     package var wanted: String
 
+    package init(map: String, attribute: String, found: String, wanted: String) {
+        self.map = map
+        self.attribute = attribute
+        self.found = found
+        self.wanted = wanted
+    }
+
     package var description: String { "\(map): \(attribute) is \(found), not \(wanted)" }
 }
 

@@ -146,25 +146,22 @@ enum Files {
     }
 }
 
-/// An exclusive lock on a file, released with its owner or with the process.
-struct FileLock: ~Copyable {
-    private let descriptor: FileDescriptor
-
-    init(_ path: String, timeout: Duration) throws {
+extension Files {
+    /// Runs the body while this process alone holds the file's lock; the kernel releases it if the process ends.
+    static func withLock<Value>(_ path: String, timeout: Duration, _ body: () throws -> Value) throws -> Value {
+        let file: FileDescriptor
         do {
-            descriptor = try FileDescriptor.open(
+            file = try FileDescriptor.open(
                 FilePath(path), .readWrite, options: [.create, .closeOnExec], permissions: [.ownerReadWrite])
         } catch { throw FileError("open", path, errno: error as? Errno ?? .ioError) }
+        defer { try? file.close() }
         let deadline = ContinuousClock.now + timeout
-        while flock(descriptor.rawValue, LOCK_EX | LOCK_NB) != 0 {
-            let error = Errno(rawValue: Glibc.errno)
-            guard error == .wouldBlock || error == .interrupted, ContinuousClock.now < deadline else {
-                try? descriptor.close()
-                throw error == .wouldBlock ? LoaderError.locked(path: path) : .file(FileError("lock", path, errno: error))
-            }
+        while flock(file.rawValue, LOCK_EX | LOCK_NB) != 0 {
+            let error = lastError
+            guard error == .wouldBlock || error == .interrupted else { throw FileError("lock", path, errno: error) }
+            guard ContinuousClock.now < deadline else { throw LoaderError.locked(path: path) }
             usleep(20_000)
         }
+        return try body()
     }
-
-    deinit { try? descriptor.close() }
 }

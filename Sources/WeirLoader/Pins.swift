@@ -40,8 +40,10 @@ struct Programs: ~Copyable {
     private let toEndpoint: Program
 
     init(_ object: borrowing BPFObject) throws {
-        fromEndpoint = try object.program(ProgramName.fromEndpoint)
-        toEndpoint = try object.program(ProgramName.toEndpoint)
+        let from = try object.program(ProgramName.fromEndpoint)
+        let to = try object.program(ProgramName.toEndpoint)
+        fromEndpoint = from
+        toEndpoint = to
     }
 
     /// nil where they are not pinned there.
@@ -115,7 +117,8 @@ struct PinnedMaps {
         var differences: [SchemaDifference] = []
         func compare(_ wanted: MapSchema, _ found: KernelMap?) {
             guard let found else {
-                differences.append(SchemaDifference(map: wanted.name, attribute: "map", found: "missing", wanted: "missing"))
+                differences.append(
+                    SchemaDifference(map: wanted.name, attribute: "pin", found: "missing", wanted: "there"))
                 return
             }
             differences += wanted.differences(from: found.schema)
@@ -169,26 +172,24 @@ struct PinnedSet: ~Copyable {
         return hexadecimal(hash.finalize().prefix(8))
     }
 
-    /// Opens what is pinned. nil: nothing is. Programs of another object stay; those of this one are loaded beside them.
-    init?(openingOrLoading object: [UInt8], options: ProgramOptions, layout: PinLayout) throws {
-        guard Files.exists(layout.root) else { return nil }
-        self.layout = layout
-        digest = Self.digest(object: object, options: options)
-        maps = try PinnedMaps(pinnedIn: layout.root)
+    /// Opens what is pinned. Programs of another object stay; those of this one are loaded beside them.
+    static func open(_ object: [UInt8], options: ProgramOptions, layout: PinLayout) throws -> PinnedSet {
+        let digest = digest(object: object, options: options)
+        let maps = try PinnedMaps(pinnedIn: layout.root)
         let directory = "\(layout.programs)/\(digest)"
-        if let programs = try Programs(pinnedIn: directory) {
-            self.programs = programs
-        } else {
+        if !Files.exists(directory) {
             let loaded = try BPFObject(bytes: object)
             try loaded.setOptions(options)
             for (name, map) in maps.all { try loaded.share(map, as: name) }
             try loaded.load()
-            programs = try Programs(loaded)
             let staging = directory + "_new"
             try Files.removeTree(staging)
             try Files.makeDirectory(staging)
-            try programs.pin(in: staging)
+            try Programs(loaded).pin(in: staging)
             try Files.rename(staging, to: directory)
+        }
+        guard let programs = try Programs(pinnedIn: directory) else {
+            throw FileError("open programs in", directory, errno: .noSuchFileOrDirectory)
         }
         // A program that reads other maps than we write would enforce nothing that we do.
         for direction in Direction.allCases {
@@ -199,6 +200,7 @@ struct PinnedSet: ~Copyable {
                     hint: "they do not read the maps pinned beside them; detach, then apply again")
             }
         }
+        return PinnedSet(layout: layout, maps: maps, programs: programs, digest: digest)
     }
 
     /// Loads everything and publishes it under the pin path in one step.

@@ -22,9 +22,10 @@ struct StateDirectory {
 
     private var statePath: String { "\(path)/state.json" }
 
-    func lock(timeout: Duration) throws -> FileLock {
+    /// One weir at a time works on what belongs to this directory.
+    func locked<Value>(timeout: Duration, _ body: () throws -> Value) throws -> Value {
         try Files.makeDirectories(path)
-        return try FileLock("\(path)/lock", timeout: timeout)
+        return try Files.withLock("\(path)/lock", timeout: timeout, body)
     }
 
     /// Fresh where there is none.

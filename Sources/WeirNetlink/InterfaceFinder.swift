@@ -9,6 +9,12 @@ package struct InterfaceNotFound: Error, Hashable, Sendable, CustomStringConvert
     /// What was looked at, in order.
     package var tried: [String]
 
+    package init(endpoint: String, reason: String, tried: [String]) {
+        self.endpoint = endpoint
+        self.reason = reason
+        self.tried = tried
+    }
+
     package var description: String {
         "no interface for endpoint \(endpoint): \(reason)"
             + (tried.isEmpty ? "" : "; tried: " + tried.joined(separator: "; "))
