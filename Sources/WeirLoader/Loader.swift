@@ -112,7 +112,8 @@ package struct Loader: Sendable {
 
         let survey = try AttachmentSurvey(layout, ownPrograms: try PinnedSet.programIDs(layout))
         let control = try ControlWord(try pins.maps(.control))
-        let changes = try AttachmentChanges(survey, checked, pins.programs, mode: options.attachMode)
+        let changes = AttachmentChanges(
+            survey, checked, programs: pins.programs.ids, mode: options.attachMode)
         let word = control.load()
         if try isInForce(image, checked, word, pins.maps), changes.isEmpty {
             try state.save(image)
@@ -217,7 +218,7 @@ package struct Loader: Sendable {
         }
     }
 
-    private func describe(_ hook: Hook, _ kind: AttachKind) -> String {
+    func describe(_ hook: Hook, _ kind: AttachKind) -> String {
         "\(hook.interface)/\(hook.direction.rawValue) (\(kind.rawValue))"
     }
 
@@ -271,7 +272,7 @@ package struct Loader: Sendable {
 
     // MARK: What is already so
 
-    private func isInForce(
+    func isInForce(
         _ image: Image, _ checked: Checked, _ control: ControlValue, _ maps: PinnedMaps
     ) throws -> Bool {
         guard control.isCommitted else { return false }
@@ -312,9 +313,10 @@ struct AttachmentChanges {
 
     var isEmpty: Bool { missing.isEmpty && outdated.isEmpty && stale.isEmpty && deadPins.isEmpty }
 
+    /// `programs`: the ids of those that should run.
     init(
-        _ survey: AttachmentSurvey, _ checked: Loader.Checked, _ programs: borrowing Programs, mode: AttachMode
-    ) throws {
+        _ survey: AttachmentSurvey, _ checked: Loader.Checked, programs: [Direction: UInt32], mode: AttachMode
+    ) {
         deadPins = survey.deadPins
         let wanted: AttachKind? =
             switch mode {
@@ -326,7 +328,7 @@ struct AttachmentChanges {
         for (hook, name) in hooks.sorted(by: { $0.key < $1.key }) {
             let attachment = survey.attached[hook]
             if let attachment, wanted == nil || wanted == attachment.kind {
-                if attachment.programID != programs.id(hook.direction) { outdated[hook] = attachment }
+                if attachment.programID != programs[hook.direction] { outdated[hook] = attachment }
             } else {
                 stale[hook] = attachment
                 let kind = wanted ?? (checked.features.hasTCX ? .tcx : .clsact)

@@ -60,7 +60,7 @@ struct Programs: ~Copyable {
         try toEndpoint.pin(at: "\(directory)/\(ProgramName.toEndpoint)")
     }
 
-    func id(_ direction: Direction) -> UInt32 { direction == .egress ? fromEndpoint.id : toEndpoint.id }
+    var ids: [Direction: UInt32] { [.egress: fromEndpoint.id, .ingress: toEndpoint.id] }
 
     func mapIDs(_ direction: Direction) -> [UInt32] {
         direction == .egress ? fromEndpoint.mapIDs : toEndpoint.mapIDs
