@@ -85,6 +85,17 @@ let package = Package(
                 .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: strict),
+
+        // Tests, and what several of them share.
+        .target(
+            name: "MapConformance", dependencies: ["WeirMaps"], path: "Tests/MapConformance", swiftSettings: strict),
+        .testTarget(
+            name: "WeirEmulatorTests",
+            dependencies: [
+                "WeirEmulator", "WeirABI", "WeirDiagnostics", "WeirImage", "WeirMaps", "WeirFlow", "WeirModel",
+                "MapConformance",
+            ],
+            swiftSettings: strict),
     ],
     swiftLanguageModes: [.v6],
     cLanguageStandard: .c2x
