@@ -87,10 +87,35 @@ let package = Package(
             ],
             swiftSettings: strict),
 
+        // Tests, and what several of them share.
+        .target(
+            name: "MapConformance", dependencies: ["WeirMaps"], path: "Tests/MapConformance", swiftSettings: strict),
+        .testTarget(
+            name: "WeirEmulatorTests",
+            dependencies: [
+                "WeirEmulator", "WeirABI", "WeirDiagnostics", "WeirImage", "WeirMaps", "WeirFlow", "WeirModel",
+                "MapConformance",
+            ],
+            swiftSettings: strict),
+
         // Root, their own network namespaces; WEIR_REQUIRE_KERNEL=1 makes a missing capability a failure.
-        .testTarget(name: "WeirKernelTests", dependencies: ["WeirKernel", "WeirNetlink"], swiftSettings: strict),
-        .testTarget(name: "WeirNetlinkTests", dependencies: ["WeirNetlink"], swiftSettings: strict),
-        .testTarget(name: "WeirLoaderTests", dependencies: ["WeirLoader"], swiftSettings: strict),
+        .target(
+            name: "TestNetwork",
+            dependencies: ["WeirABI", "WeirDiagnostics", "WeirImage", "WeirMaps", "WeirModel", "WeirNetlink"],
+            path: "Tests/TestNetwork", swiftSettings: strict),
+        .testTarget(
+            name: "WeirKernelTests",
+            dependencies: [
+                "CLibbpf", "WeirKernel", "WeirNetlink", "WeirABI", "WeirFlow", "WeirImage", "WeirMaps", "WeirModel", "MapConformance",
+                "TestNetwork",
+            ],
+            swiftSettings: strict),
+        .testTarget(
+            name: "WeirNetlinkTests", dependencies: ["WeirNetlink", "WeirModel", "TestNetwork"], swiftSettings: strict),
+        .testTarget(
+            name: "WeirLoaderTests",
+            dependencies: ["WeirLoader", "WeirKernel", "WeirImage", "WeirMaps", "WeirModel", "TestNetwork"],
+            swiftSettings: strict),
     ],
     swiftLanguageModes: [.v6],
     cLanguageStandard: .c2x
