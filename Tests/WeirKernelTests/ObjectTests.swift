@@ -184,11 +184,11 @@ struct AttachTests {
                 #expect(try ClassicFilter.attachedProgram(interface: index, direction: .egress) == nil)
                 try ClassicFilter.attach(second, interface: index, direction: .ingress, replacing: true)
                 #expect(try ClassicFilter.attachedProgram(interface: index, direction: .ingress) == second.id)
-                #expect(try netlink.filterCount(interface: index) == 1)
+                #expect(try netlink.hasFilters(interface: index))
                 #expect(try ClassicFilter.detach(interface: index, direction: .ingress))
                 #expect(try !ClassicFilter.detach(interface: index, direction: .ingress))
             }
-            #expect(try netlink.filterCount(interface: index) == 0)
+            #expect(try !netlink.hasFilters(interface: index))
             try ClassicFilter.destroyQdisc(interface: index)
             try ClassicFilter.destroyQdisc(interface: index)
             #expect(try !netlink.hasClsact(interface: index))
