@@ -47,7 +47,8 @@ package final class BackgroundCommand {
 
     package func stop() {
         guard process.isRunning else { return }
-        process.terminate()
+        // Not SIGTERM: the test runner blocks it, and its children inherit that.
+        kill(process.processIdentifier, SIGKILL)
         process.waitUntilExit()
     }
 }

@@ -1,7 +1,9 @@
 import Foundation
 import TestNetwork
 import WeirImage
+import WeirKernel
 import WeirLoader
+import WeirModel
 import WeirNetlink
 
 /// A loader with pins, state and network of its own. What it leaves behind is removed with it.
@@ -68,9 +70,22 @@ final class LoaderFixture {
         }
         traces += try run("ip", "netns", "exec", topology.node, "tc", "qdisc", "show").split(separator: "\n")
             .map(String.init).filter { $0.contains("clsact") }
-        traces += try run("ip", "netns", "exec", topology.node, "bpftool", "net", "show").split(separator: "\n")
-            .map(String.init).filter { $0.contains("weir_") }
-        return traces
+        return traces + (try attached())
+    }
+
+    /// The interfaces with any BPF program of anybody, `veth-2/ingress`, sorted.
+    func attached() throws -> [String] {
+        try topology.onNode {
+            var attached: [String] = []
+            for interface in try Netlink().interfaces() {
+                for direction in Direction.allCases {
+                    let chain = try TCXLink.chain(interface: interface.index, direction: direction)
+                    let filter = try ClassicFilter.attachedProgram(interface: interface.index, direction: direction)
+                    if !chain.isEmpty || filter != nil { attached.append("\(interface.name)/\(direction)") }
+                }
+            }
+            return attached.sorted()
+        }
     }
 
     /// How many links are pinned.

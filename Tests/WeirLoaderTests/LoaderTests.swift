@@ -104,8 +104,7 @@ struct LoaderTests {
         let outcome = try fixture.place.apply(HandmadeImage.make(port: 80, pods: [3, 4]))
         #expect(outcome.attached.count == 2 && outcome.detached.count == 2)
         #expect(try fixture.place.status()?.endpoints.map(\.interface) == ["veth-3", "veth-4"])
-        let attached = try run("ip", "netns", "exec", fixture.topology.node, "bpftool", "net", "show")
-        #expect(!attached.contains("veth-2") && attached.contains("veth-4"))
+        #expect(try fixture.attached() == ["veth-3/egress", "veth-3/ingress", "veth-4/egress", "veth-4/ingress"])
         try fixture.place.detach()
         #expect(try fixture.traces() == [])
     }
@@ -155,16 +154,23 @@ struct LoaderTests {
     func foreignPrograms() throws {
         let fixture = try LoaderFixture(.clsact)
         let node = fixture.topology.node
+        let foreign = "/sys/fs/bpf/\(node)-foreign"
+        let object = try BPFObject(bytes: EmbeddedObject.bytes)
+        try object.load()
+        try object.program(ProgramName.toEndpoint).pin(at: foreign)
+        defer { _ = try? run("rm", foreign) }
         try run("ip", "netns", "exec", node, "tc", "qdisc", "add", "dev", "veth-3", "clsact")
+        // `ip netns exec` has a /sys of its own.
         try run(
-            "ip", "netns", "exec", node, "tc", "filter", "add", "dev", "veth-3", "ingress", "prio", "9", "matchall",
-            "action", "pass")
+            "nsenter", "--net=/run/netns/\(node)", "tc", "filter", "add", "dev", "veth-3", "ingress", "prio", "9", "bpf",
+            "da", "object-pinned", foreign)
         _ = try fixture.place.apply(HandmadeImage.make(port: 80))
         try fixture.place.detach()
         let traces = try fixture.traces()
         #expect(traces.count == 1 && traces.allSatisfy { $0.contains("clsact") && $0.contains("veth-3") })
         #expect(
-            try run("ip", "netns", "exec", node, "tc", "filter", "show", "dev", "veth-3", "ingress").contains("matchall"))
+            try run("ip", "netns", "exec", node, "tc", "filter", "show", "dev", "veth-3", "ingress")
+                .contains("pref 9 bpf"))
     }
 
     @Test("two sets on one machine do not meet")
