@@ -153,7 +153,8 @@ package struct TCXLink: ~Copyable {
 
 /// A program as a direct-action filter of clsact, for kernels without tcx. Ours by priority and handle.
 package enum ClassicFilter {
-    /// Below anything a person would choose by hand and above the catch-all 49152 of the kernel.
+    /// Early, because the first filter that does not say "next" hides the others, but not first: 1 is what other
+    /// tools take.
     package static let priority: UInt32 = 7
     /// "weir" in ASCII.
     package static let handle: UInt32 = 0x7765_6972

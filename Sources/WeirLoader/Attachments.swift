@@ -106,7 +106,11 @@ struct Attacher: ~Copyable {
             if let link = try TCXLink.pinned(at: pin) { try link.detach() }
             try Files.removeFile(pin)
         case .clsact:
-            _ = try ClassicFilter.detach(interface: hook.interface, direction: hook.direction)
+            // Another set uses the same handle; after a refused attach the filter there may be theirs.
+            let attached = try ClassicFilter.attachedProgram(interface: hook.interface, direction: hook.direction)
+            if let attached, try PinnedSet.programIDs(layout).contains(attached) {
+                _ = try ClassicFilter.detach(interface: hook.interface, direction: hook.direction)
+            }
             try removeQdiscIfOurs(hook.interface)
         }
     }

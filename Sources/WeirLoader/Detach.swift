@@ -34,12 +34,8 @@ extension Loader {
             }
             // Qdiscs that were made for a filter that never came.
             for interface in try state.load().createdQdiscs.sorted() { try attacher.removeQdiscIfOurs(interface) }
-            // From here on nothing is attached; a run that ends half-way leaves only a staging directory.
-            try Files.removeTree(layout.staging)
-            try Files.rename(layout.root, to: layout.staging)
         }
-        try Files.removeTree(layout.staging)
-        try state.clear()
+        try removePins()
         return outcome
     }
 }

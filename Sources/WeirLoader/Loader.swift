@@ -101,11 +101,31 @@ package struct Loader: Sendable {
         try step(.checked)
         // Left-overs of a run that ended before it published its pins, or of a detach.
         try Files.removeTree(layout.staging)
-        if !Files.exists(layout.root) {
-            // A state file without pins is of another boot; its indexes mean nothing now.
-            try state.save(NodeState(namespace: checked.node.namespace))
-            try PinnedSet.create(object, options: options.programs, layout: layout)
+        guard !Files.exists(layout.root) else { return try applyToPins(image, generation, checked, step) }
+        // A state file without pins is of another boot; its indexes mean nothing now.
+        try state.save(NodeState(namespace: checked.node.namespace))
+        try PinnedSet.create(object, options: options.programs, layout: layout)
+        do { return try applyToPins(image, generation, checked, step) } catch let error as LoaderError {
+            if case .afterCommit = error { throw error }
+            try? removePins()
+            throw error
+        } catch {
+            try? removePins()
+            throw error
         }
+    }
+
+    /// Nothing may be attached any longer. One rename hides the whole set; what a crash leaves of it is staging.
+    func removePins() throws {
+        try Files.removeTree(layout.staging)
+        if Files.exists(layout.root) { try Files.rename(layout.root, to: layout.staging) }
+        try Files.removeTree(layout.staging)
+        try state.clear()
+    }
+
+    private func applyToPins(
+        _ image: Image, _ generation: UInt64, _ checked: Checked, _ step: (ApplyStep) throws -> Void
+    ) throws -> Outcome {
         try requireSameNamespace(checked.node.namespace)
         let pins = try PinnedSet.open(object, options: options.programs, layout: layout)
         try step(.pinned)

@@ -1,6 +1,7 @@
 import Foundation
 import TestNetwork
 import Testing
+import WeirKernel
 import WeirLoader
 
 /// The port that pod 3 accepts tells which image is in force: 80 before, 81 after.
@@ -100,5 +101,80 @@ struct CrashTests {
         #expect(try fixture.place.status()?.problems == [])
         try fixture.place.detach()
         #expect(try fixture.traces() == [])
+    }
+
+    @Test(
+        "a first apply that fails leaves nothing", arguments: [AttachMode.tcx, .clsact],
+        ApplyStep.allCases.filter { !isAfter($0) })
+    func failedFirst(mode: AttachMode, step: ApplyStep) throws {
+        let fixture = try LoaderFixture(mode)
+        #expect(throws: LoaderError.self) {
+            try fixture.place.apply(Self.first) { reported in
+                if reported == step { throw CommandFailure(description: "as the test wants it") }
+            }
+        }
+        #expect(try fixture.traces() == [])
+    }
+
+    @Test("a program that the verifier refuses leaves the node as it was, and the error keeps the log")
+    func refusedByVerifier() throws {
+        let fixture = try LoaderFixture(.tcx)
+        let place = fixture.place
+        _ = try place.apply(Self.paired)
+        let before = try #require(try place.status())
+        let damaged = try BrokenObject.bytes()
+        let error = #expect(throws: LoaderError.self) {
+            try place.onNode { try place.loader(object: damaged).apply(HandmadeImage.make(port: 81)) }
+        }
+        guard case .kernel(let refusal) = try #require(error) else { throw try #require(error) }
+        #expect(refusal.description.contains("verifier: R9 !read_ok"))
+        #expect(!refusal.description.contains("\n"))
+        #expect(refusal.log?.contains("BEGIN PROG LOAD LOG") == true)
+        #expect(try place.status() == before)
+    }
+
+    @Test("a set that is refused a hook leaves the other set's filter there")
+    func occupiedHandle() throws {
+        let fixture = try LoaderFixture(.clsact)
+        let place = fixture.place
+        _ = try place.apply(Self.paired)
+        let attached = try fixture.attached()
+        let other = { (options: inout Loader.Options) in
+            options.pinPath += "-b"
+            options.stateDirectory += "-b"
+        }
+        let error = #expect(throws: LoaderError.self) {
+            try place.onNode { try place.loader(other).apply(HandmadeImage.make(port: 81)) }
+        }
+        #expect(try #require(error).description.contains("another filter has priority"))
+        #expect(try fixture.attached() == attached)
+        #expect(try place.status()?.problems == [])
+        _ = try place.onNode { try place.loader(other).detach() }
+        #expect(try fixture.attached() == attached)
+        try run("rm", "-rf", place.stateDirectory + "-b")
+    }
+
+    private static let paired = HandmadeImage.make(port: 80)
+}
+
+/// The datapath object with a first instruction that reads a register nobody has written.
+private enum BrokenObject {
+    static func bytes() throws -> [UInt8] {
+        var elf = EmbeddedObject.bytes
+        func number(_ offset: Int, _ size: Int) -> Int {
+            (0..<size).reversed().reduce(0) { $0 << 8 | Int(elf[offset + $1]) }
+        }
+        // Section headers: offset at 40, size of one at 58, count at 60, index of the names' section at 62.
+        let (table, size, count, names) = (number(40, 8), number(58, 2), number(60, 2), number(62, 2))
+        let text = number(table + names * size + 24, 8)
+        for index in 0..<count {
+            let header = table + index * size
+            let name = text + number(header, 4)
+            guard elf[name..<name + 3] == [UInt8(ascii: "t"), UInt8(ascii: "c"), 0] else { continue }
+            let code = number(header + 24, 8)
+            elf.replaceSubrange(code..<code + 8, with: [0x79, 0x90, 0, 0, 0, 0, 0, 0])  // r0 = *(u64 *)(r9 + 0)
+            return elf
+        }
+        throw CommandFailure(description: "the object has no section 'tc'")
     }
 }

@@ -19,14 +19,16 @@ final class LoaderFixture {
         var pinPath: String { "/sys/fs/bpf/\(node)" }
         var stateDirectory: String { "/tmp/\(node)" }
 
-        func loader(_ adjust: (inout Loader.Options) -> Void = { _ in }) -> Loader {
+        func loader(
+            _ adjust: (inout Loader.Options) -> Void = { _ in }, object: [UInt8] = EmbeddedObject.bytes
+        ) -> Loader {
             var options = Loader.Options()
             options.pinPath = pinPath
             options.stateDirectory = stateDirectory
             options.attachMode = AttachMode(rawValue: attachMode) ?? .automatic
             options.lockTimeout = .seconds(2)
             adjust(&options)
-            return Loader(options: options)
+            return Loader(options: options, object: object)
         }
 
         func onNode<Value>(_ body: () throws -> Value) throws -> Value {
