@@ -12,6 +12,7 @@ package enum EmbeddedObject {
     package static var manifest: String {
         // SAFETY: both answers are constants of the executable and belong together.
         unsafe String(
-            decoding: UnsafeBufferPointer(start: weir_manifest_bytes(), count: Int(weir_manifest_size())), as: UTF8.self)
+            decoding: UnsafeBufferPointer(start: weir_manifest_bytes(), count: Int(weir_manifest_size())), as: UTF8.self
+        )
     }
 }

@@ -28,7 +28,8 @@ internal import WeirImage
                 return 0
             }, Unmanaged.passUnretained(sink).toOpaque(), nil)
         guard let ring = unsafe ring else {
-            throw KernelError("consume ring buffer", "'\(events.schema.name)'", errno: Errno(rawValue: weir_last_errno()))
+            throw KernelError(
+                "consume ring buffer", "'\(events.schema.name)'", errno: Errno(rawValue: weir_last_errno()))
         }
         unsafe self.ring = ring
         self.sink = sink

@@ -47,7 +47,8 @@ package struct SlotContents: Sendable {
             let element = (schema.valueSize + 7) / 8 * 8
             return switch schema.type {
             case .array: total + schema.maxEntries * element
-            case .hash: total + schema.maxEntries.nextPowerOfTwo * 16 + map.entries.count * (element + schema.keySize + 64)
+            case .hash:
+                total + schema.maxEntries.nextPowerOfTwo * 16 + map.entries.count * (element + schema.keySize + 64)
             default: total + map.entries.count * 2 * (element + schema.keySize + 64)
             }
         }

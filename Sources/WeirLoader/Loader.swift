@@ -262,7 +262,8 @@ package struct Loader: Sendable {
             throw LoaderError.refused("the pin path \(layout.root) has a '.'", hint: "bpffs reserves such names")
         }
         if options.attachMode == .tcx, !features.hasTCX {
-            throw LoaderError.refused("this kernel has no tcx", hint: "tcx needs Linux 6.6; use --attach clsact or auto")
+            throw LoaderError.refused(
+                "this kernel has no tcx", hint: "tcx needs Linux 6.6; use --attach clsact or auto")
         }
         let node = try NodePart(image)
         let contents = try SlotContents(

@@ -58,7 +58,9 @@ struct NodePart {
                 var peer = weir_peer()
                 peer.group = WEIR_GROUP_HOST.rawValue
                 peer.flags = WEIR_PEER_NODE.rawValue
-                if let known = entries[address.bytes].flatMap(weir_peer.init(abiBytes:)) { peer.identity = known.identity }
+                if let known = entries[address.bytes].flatMap(weir_peer.init(abiBytes:)) {
+                    peer.identity = known.identity
+                }
                 entries[address.bytes] = peer.abiBytes
             }
             result[map] = entries.map { MapEntry(key: $0.key, value: $0.value) }.sorted()

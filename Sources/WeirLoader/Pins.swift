@@ -224,7 +224,9 @@ struct PinnedSet: ~Copyable {
         var ids: Set<UInt32> = []
         for name in try Files.list(layout.programs) ?? [] {
             for program in [ProgramName.fromEndpoint, ProgramName.toEndpoint] {
-                if let program = try Program.pinned(at: "\(layout.programs)/\(name)/\(program)") { ids.insert(program.id) }
+                if let program = try Program.pinned(at: "\(layout.programs)/\(name)/\(program)") {
+                    ids.insert(program.id)
+                }
             }
         }
         return ids

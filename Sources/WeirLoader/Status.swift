@@ -138,7 +138,9 @@ extension Loader {
         let survey = try AttachmentSurvey(layout, ownPrograms: try PinnedSet.programIDs(layout))
         var byID: [UInt32: UInt32] = [:]
         for entry in try read(try maps(.endpoints), slot) {
-            guard let value = weir_endpoint(abiBytes: entry.value), let index = UInt32(abiBytes: entry.key) else { continue }
+            guard let value = weir_endpoint(abiBytes: entry.value), let index = UInt32(abiBytes: entry.key) else {
+                continue
+            }
             byID[value.id] = index
         }
         let known = Dictionary((image?.endpoints ?? []).map { ($0.id, $0) }) { $1 }
@@ -198,7 +200,9 @@ extension Loader {
     private func sum(_ bytes: [UInt8]) -> weir_counter {
         let size = MemoryLayout<weir_counter>.size
         return stride(from: 0, to: bytes.count, by: size).reduce(into: weir_counter()) { total, start in
-            guard let part = weir_counter(abiBytes: Array(bytes[start..<min(start + size, bytes.count)])) else { return }
+            guard let part = weir_counter(abiBytes: Array(bytes[start..<min(start + size, bytes.count)])) else {
+                return
+            }
             total.packets &+= part.packets
             total.bytes &+= part.bytes
         }

@@ -76,7 +76,8 @@ package final class InterfaceFinder {
     ) throws -> NetworkInterface {
         let path = "\(runDirectory)/\(name)"
         guard let identity = NamespaceIdentity(path: path) else {
-            throw InterfaceNotFound(endpoint: endpoint, reason: "there is no network namespace '\(name)'", tried: [path])
+            throw InterfaceNotFound(
+                endpoint: endpoint, reason: "there is no network namespace '\(name)'", tried: [path])
         }
         guard identity != namespace else {
             throw InterfaceNotFound(
@@ -185,7 +186,8 @@ package final class InterfaceFinder {
         for path in namespacePaths() {
             do {
                 for (address, owner) in try owners(in: path) { all[address, default: []].append(owner) }
-            } catch let error as NetlinkError where error.errno == .noSuchFileOrDirectory || error.errno == .invalidArgument
+            } catch let error as NetlinkError
+                where error.errno == .noSuchFileOrDirectory || error.errno == .invalidArgument
             {
                 // The process has ended, or the file under /run/netns is a left-over that stands for no namespace.
             }

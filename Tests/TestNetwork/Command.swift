@@ -11,7 +11,9 @@ package struct CommandFailure: Error, CustomStringConvertible {
 @discardableResult
 package func run(_ words: String...) throws -> String {
     let (status, output) = try attempt(words)
-    guard status == 0 else { throw CommandFailure(description: "\(words.joined(separator: " ")): \(status): \(output)") }
+    guard status == 0 else {
+        throw CommandFailure(description: "\(words.joined(separator: " ")): \(status): \(output)")
+    }
     return output
 }
 

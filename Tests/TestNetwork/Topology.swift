@@ -32,7 +32,9 @@ package final class Topology {
     private func build(_ numbers: [Int], _ wiring: Wiring) throws {
         try run("ip", "netns", "add", node)
         try run("ip", "-n", node, "link", "set", "lo", "up")
-        try run("ip", "netns", "exec", node, "sh", "-c", """
+        try run(
+            "ip", "netns", "exec", node, "sh", "-c",
+            """
             for f in /proc/sys/net/ipv4/ip_forward /proc/sys/net/ipv6/conf/all/forwarding; do echo 1 > $f; done
             echo 0 > /proc/sys/net/ipv4/conf/all/rp_filter; echo 0 > /proc/sys/net/ipv4/conf/default/rp_filter
             """)

@@ -13,7 +13,9 @@ struct CrashTests {
 
     private static func isAfter(_ step: ApplyStep) -> Bool {
         let order = ApplyStep.allCases
-        guard let index = order.firstIndex(of: step), let commit = order.firstIndex(of: .committed) else { return false }
+        guard let index = order.firstIndex(of: step), let commit = order.firstIndex(of: .committed) else {
+            return false
+        }
         return index >= commit
     }
 
@@ -33,7 +35,8 @@ struct CrashTests {
         }
     }
 
-    @Test("a first apply killed at any step leaves the node open or enforcing, and the next completes it",
+    @Test(
+        "a first apply killed at any step leaves the node open or enforcing, and the next completes it",
         arguments: ApplyStep.allCases)
     func killedFirst(step: ApplyStep) async throws {
         let fixture = try LoaderFixture(.tcx)

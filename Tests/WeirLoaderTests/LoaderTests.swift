@@ -97,7 +97,9 @@ struct LoaderTests {
         #expect(other.maps.contains { $0.map == "verdicts" && $0.added == 1 && $0.removed == 1 })
     }
 
-    @Test("an endpoint that goes takes its programs with it; one that comes gets them", arguments: [AttachMode.tcx, .clsact])
+    @Test(
+        "an endpoint that goes takes its programs with it; one that comes gets them",
+        arguments: [AttachMode.tcx, .clsact])
     func comingAndGoing(mode: AttachMode) throws {
         let fixture = try LoaderFixture(mode, pods: [2, 3, 4])
         _ = try fixture.place.apply(HandmadeImage.make(port: 80, pods: [2, 3]))
@@ -162,7 +164,8 @@ struct LoaderTests {
         try run("ip", "netns", "exec", node, "tc", "qdisc", "add", "dev", "veth-3", "clsact")
         // `ip netns exec` has a /sys of its own.
         try run(
-            "nsenter", "--net=/run/netns/\(node)", "tc", "filter", "add", "dev", "veth-3", "ingress", "prio", "9", "bpf",
+            "nsenter", "--net=/run/netns/\(node)", "tc", "filter", "add", "dev", "veth-3", "ingress", "prio", "9",
+            "bpf",
             "da", "object-pinned", foreign)
         _ = try fixture.place.apply(HandmadeImage.make(port: 80))
         try fixture.place.detach()
