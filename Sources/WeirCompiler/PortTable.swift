@@ -117,7 +117,7 @@ struct PortTable: Hashable, Sendable {
 /// A range as the fewest prefixes: `(value, length)` with length 0...16.
 ///
 /// Worst case 30 prefixes (1–65534); 1024–65535 is 6.
-func portPrefixes(_ range: ClosedRange<UInt16>) -> [(value: UInt16, length: Int)] {
+package func portPrefixes(_ range: ClosedRange<UInt16>) -> [(value: UInt16, length: Int)] {
     var result: [(value: UInt16, length: Int)] = []
     var low = UInt32(range.lowerBound)
     let end = UInt32(range.upperBound) + 1
