@@ -1,0 +1,16 @@
+internal import WeirABI
+
+/// `enum weir_option`: the read-only settings of a loaded object.
+package struct DatapathOptions: OptionSet, Hashable, Sendable {
+    package let rawValue: UInt32
+
+    package init(rawValue: UInt32) { self.rawValue = rawValue }
+    private init(_ option: weir_option) { rawValue = option.rawValue }
+
+    package static let dropEvents = DatapathOptions(WEIR_OPTION_DROP_EVENTS)
+    package static let allowEvents = DatapathOptions(WEIR_OPTION_ALLOW_EVENTS)
+    package static let conntrack = DatapathOptions(WEIR_OPTION_CONNTRACK)
+    package static let linkControl = DatapathOptions(WEIR_OPTION_LINK_CONTROL)
+    package static let overlayGuard = DatapathOptions(WEIR_OPTION_OVERLAY_GUARD)
+    package static let defaults = DatapathOptions(WEIR_OPTION_DEFAULTS)
+}

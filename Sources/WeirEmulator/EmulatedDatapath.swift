@@ -1,0 +1,137 @@
+internal import WeirABI
+package import WeirImage
+package import WeirModel
+
+/// A packet at one of the two hooks, as the kernel presents it.
+package struct DatapathPacket: Hashable, Sendable {
+    /// From the Ethernet header on.
+    package var frame: [UInt8]
+    /// The endpoint's host-side interface.
+    package var interfaceIndex: UInt32
+    package var direction: Direction
+    /// Where the packet came in; 0: the node itself sent it.
+    package var ingressInterfaceIndex: UInt32
+    /// `skb->vlan_present`: a tag that the device has taken off.
+    package var hasVLANMetadata: Bool
+    /// CLOCK_MONOTONIC.
+    package var timeNanoseconds: UInt64
+    package var cpu: Int
+
+    package init(
+        frame: [UInt8], interfaceIndex: UInt32, direction: Direction, ingressInterfaceIndex: UInt32 = 0,
+        hasVLANMetadata: Bool = false, timeNanoseconds: UInt64 = 0, cpu: Int = 0
+    ) {
+        self.frame = frame
+        self.interfaceIndex = interfaceIndex
+        self.direction = direction
+        self.ingressInterfaceIndex = ingressInterfaceIndex
+        self.hasVLANMetadata = hasVLANMetadata
+        self.timeNanoseconds = timeNanoseconds
+        self.cpu = cpu
+    }
+}
+
+/// What becomes of a packet, and why.
+package struct DatapathOutcome: Hashable, Sendable {
+    package enum Verdict: String, Hashable, Sendable, CaseIterable {
+        /// To the next program: the kernel's return value is -1.
+        case pass
+        /// The kernel's return value is 2.
+        case drop
+    }
+
+    package var verdict: Verdict
+    /// `none` for a packet that passes.
+    package var reason: DropReason
+    /// nil where policy was not asked, and had not been asked for the flow.
+    package var decision: Decision?
+    /// 0 where no peer was looked up.
+    package var group: PeerGroup
+    /// Index into the image's identities.
+    package var identity: UInt32
+}
+
+/// The packet walk of ARCHITECTURE.md over emulated maps: reads the maps' bytes and nothing else.
+///
+/// A class because it changes the node's conntrack, counters and events.
+package final class EmulatedDatapath {
+    package let node: EmulatedNode
+    package var options: DatapathOptions
+
+    package init(node: EmulatedNode, options: DatapathOptions = .defaults) {
+        self.node = node
+        self.options = options
+    }
+
+    package func process(_ packet: DatapathPacket) -> DatapathOutcome {
+        var walk = PacketWalk(node: node, options: options, packet: packet)
+        let reason: DropReason
+        do throws(DropReason) {
+            try walk.run()
+            reason = .none
+        } catch {
+            reason = error
+            countDrop(packet, error)
+        }
+        let isReported =
+            switch reason {
+            case .none: options.contains(.allowEvents) && walk.report.isNewlyAllowed
+            case .notForEndpoint: false
+            default: options.contains(.dropEvents)
+            }
+        if isReported { _ = node.events.append(walk.report.event(for: packet, reason).abiBytes) }
+        return DatapathOutcome(
+            verdict: reason == .none ? .pass : .drop, reason: reason, decision: walk.report.decision,
+            group: PeerGroup(rawValue: walk.report.group), identity: walk.report.identity)
+    }
+
+    private func countDrop(_ packet: DatapathPacket, _ reason: DropReason) {
+        let index = Int(reason.rawValue) * 2 + (packet.direction == .egress ? 0 : 1)
+        count(node.drops, index, cpu: packet.cpu, length: packet.frame.count)
+    }
+}
+
+/// Adds one packet to a `weir_counter`; nothing past the array's end.
+func count(_ counters: EmulatedArray, _ index: Int, cpu: Int, length: Int) {
+    guard let bytes = counters.find(index: index, cpu: cpu), var counter = weir_counter(abiBytes: bytes) else { return }
+    counter.packets &+= 1
+    counter.bytes &+= weir_u64(length)
+    counters.overwrite(index: index, cpu: cpu, counter.abiBytes)
+}
+
+/// What is known about a packet when it is decided; becomes its event.
+struct PacketReport {
+    var ip: IPHeaders?
+    var l4: L4Header?
+    var group: UInt32 = 0
+    var identity: UInt32 = 0
+    var decision: Decision?
+    /// Negative errno of a failed conntrack insert.
+    var error: Int32 = 0
+    /// Policy has allowed this very packet: the first of a flow, or untracked.
+    var isNewlyAllowed = false
+
+    func event(for packet: DatapathPacket, _ reason: DropReason) -> weir_event {
+        var event = weir_event()
+        event.time_ns = weir_u64(packet.timeNanoseconds)
+        event.ifindex = packet.interfaceIndex
+        event.group = group
+        event.identity = identity
+        event.action = decision.map { Action.decided($0).rawValue } ?? 0
+        event.length = UInt32(packet.frame.count)
+        event.error = error
+        event.direction = UInt8(packet.direction == .egress ? WEIR_EGRESS.rawValue : WEIR_INGRESS.rawValue)
+        event.reason = UInt8(reason.rawValue)
+        if let ip {
+            event.family = ip.family == .ipv4 ? 4 : 6
+            event.protocol = ip.protocol
+            setABIBytes(&event.source, ip.source.mappedBytes)
+            setABIBytes(&event.destination, ip.destination.mappedBytes)
+        }
+        if let l4 {
+            event.source_port_be = l4.sourcePort.bigEndian
+            event.destination_port_be = l4.port.bigEndian
+        }
+        return event
+    }
+}

@@ -1,0 +1,163 @@
+internal import WeirABI
+package import WeirImage
+package import WeirMaps
+
+/// A node's maps: those that outlive a policy, and two slots of those that do not.
+///
+/// A class because datapath, judge and test look into the same maps.
+package final class EmulatedNode {
+    /// A map call of a commit or rollback failed; the active slot is untouched.
+    package struct Failure: Error, Hashable, Sendable {
+        package var map: String
+        package var error: MapError
+    }
+
+    package let factory: EmulatedMapFactory
+    let control: EmulatedArray
+    let slotMeta: EmulatedArray
+    let conntrack: EmulatedMap
+    let conntrackNew: EmulatedMap
+    let drops: EmulatedArray
+    let events: EmulatedRingBuffer
+    private let fence: EmulatedArrayOfMaps
+    /// In the order of `SlotMap.allCases`.
+    private let slots: [EmulatedArrayOfMaps]
+
+    /// Empty maps, revision 0: nothing was ever committed.
+    package init(factory: EmulatedMapFactory = EmulatedMapFactory()) throws(Failure) {
+        self.factory = factory
+        control = try Self.make(.control, factory)
+        slotMeta = try Self.make(.slot_meta, factory)
+        conntrack = try Self.make(.conntrack, factory)
+        conntrackNew = try Self.make(.conntrack_new, factory)
+        drops = try Self.make(.drops, factory)
+        events = try Self.make(.events, factory)
+        let token = MapSchema(name: "fence_token", type: .array, keySize: 4, valueSize: 4, maxEntries: 1)
+        fence = try Self.array(NodeMap.fence.schema, inner: token, factory)
+        var slots: [EmulatedArrayOfMaps] = []
+        for map in SlotMap.allCases {
+            let outer = MapSchema(
+                name: map.rawValue, type: .arrayOfMaps, keySize: 4, valueSize: 4, maxEntries: Int(WEIR_SLOT_COUNT))
+            slots.append(try Self.array(outer, inner: map.schema, factory))
+        }
+        self.slots = slots
+    }
+
+    /// A node that enforces an image; `interfaces` is endpoint id → interface index.
+    package convenience init(
+        image: Image, interfaces: [UInt32: UInt32], factory: EmulatedMapFactory = EmulatedMapFactory()
+    ) throws(Failure) {
+        try self.init(factory: factory)
+        try commit(image, interfaces: interfaces)
+    }
+
+    // MARK: Maps
+
+    package func map(_ map: NodeMap) -> any BPFMap {
+        switch map {
+        case .control: control
+        case .slot_meta: slotMeta
+        case .conntrack: conntrack
+        case .conntrack_new: conntrackNew
+        case .drops: drops
+        case .events: events
+        case .fence: fence
+        }
+    }
+
+    /// The array of maps that holds a map's two slots.
+    package func slots(of map: SlotMap) -> EmulatedArrayOfMaps { slots[SlotMap.allCases.firstIndex(of: map) ?? 0] }
+
+    /// The map of one slot; nil where nothing was built.
+    package func map(_ map: SlotMap, slot: Int) -> (any BPFMap)? { slots(of: map).element(slot) }
+
+    /// Takes the records of `events`, each the bytes of a `weir_event`, oldest first.
+    package func drainEvents() -> [[UInt8]] { events.drain() }
+
+    /// 56 bits; 0: nothing was ever committed.
+    package var revision: UInt64 { word & Self.revisionMask }
+
+    private static let revisionMask = UInt64(1) << UInt64(WEIR_REVISION_BITS) - 1
+
+    private var word: UInt64 { control.find(index: 0).flatMap { UInt64(abiBytes: $0) } ?? 0 }
+
+    func slot(_ index: Int) -> Slot {
+        Slot(
+            endpoints: slots[0].element(index), ipcache4: slots[1].element(index), ipcache6: slots[2].element(index),
+            cidrs4: slots[3].element(index), cidrs6: slots[4].element(index), peers: slots[5].element(index),
+            verdicts: slots[6].element(index), ruleCounters: slots[7].element(index))
+    }
+
+    // MARK: Policy
+
+    /// Builds the image in the inactive slot and makes it the node's policy with one store. On an error the
+    /// active slot enforces what it did before.
+    package func commit(_ image: Image, interfaces: [UInt32: UInt32]) throws(Failure) {
+        let revision = revision &+ 1
+        let slot = Int(revision & 1)
+        var meta = weir_slot_meta()
+        meta.state = WEIR_SLOT_BUILDING.rawValue
+        try write(meta, slot)
+
+        meta.rule_stride = UInt32(max(image.attributions.count, 1))
+        meta.cpu_count = UInt32(factory.cpuCount)
+        meta.abi_version = UInt32(WEIR_ABI_VERSION)
+        setABIBytes(&meta.image_digest, image.digest)
+        for (map, outer) in zip(SlotMap.allCases, slots) {
+            let entries = map == .endpoints ? image.endpointEntries(interfaces: interfaces) : image.entries(map)
+            let size = map == .rule_counters ? Int(meta.rule_stride) * factory.cpuCount : entries.count
+            do throws(MapError) {
+                let inner = try factory.makeMap(map.schema.withMaxEntries(size))
+                try inner.updateBatch(entries)
+                try outer.update(wordBytes(UInt32(slot)), wordBytes(inner.id), mode: .any)
+            } catch {
+                throw Failure(map: map.rawValue, error: error)
+            }
+        }
+        meta.state = WEIR_SLOT_READY.rawValue
+        try write(meta, slot)
+        try store(revision)
+    }
+
+    /// Makes the other slot's policy the node's again; nothing happens (ENOENT) where that slot is not ready.
+    package func rollback() throws(Failure) {
+        let revision = revision &+ 1
+        guard let bytes = slotMeta.find(index: Int(revision & 1)), let meta = weir_slot_meta(abiBytes: bytes),
+            meta.state == WEIR_SLOT_READY.rawValue
+        else { throw Failure(map: NodeMap.slot_meta.rawValue, error: .noEntry) }
+        try store(revision)
+    }
+
+    /// Flags above the revision are kept. The fence waits for nobody here, but can fail.
+    private func store(_ revision: UInt64) throws(Failure) {
+        let next = word & ~Self.revisionMask | revision & Self.revisionMask
+        do throws(MapError) { try control.update(wordBytes(0), next.abiBytes, mode: .any) } catch {
+            throw Failure(map: NodeMap.control.rawValue, error: error)
+        }
+    }
+
+    private func write(_ meta: weir_slot_meta, _ slot: Int) throws(Failure) {
+        do throws(MapError) { try slotMeta.update(wordBytes(UInt32(slot)), meta.abiBytes, mode: .any) } catch {
+            throw Failure(map: NodeMap.slot_meta.rawValue, error: error)
+        }
+    }
+
+    // MARK: Making maps
+
+    private static func make<Map: EmulatedMap>(_ map: NodeMap, _ factory: EmulatedMapFactory) throws(Failure) -> Map {
+        do throws(MapError) {
+            guard let made = try factory.makeMap(map.schema) as? Map else { throw .invalid }
+            return made
+        } catch {
+            throw Failure(map: map.rawValue, error: error)
+        }
+    }
+
+    private static func array(
+        _ schema: MapSchema, inner: MapSchema, _ factory: EmulatedMapFactory
+    ) throws(Failure) -> EmulatedArrayOfMaps {
+        do throws(MapError) { return try factory.makeArrayOfMaps(schema, inner: inner) } catch {
+            throw Failure(map: schema.name, error: error)
+        }
+    }
+}

@@ -1,0 +1,182 @@
+internal import WeirModel
+
+/// What IP says about a packet, and where its payload lies.
+struct IPHeaders {
+    var family: AddressFamily
+    var source: IPAddress
+    var destination: IPAddress
+    /// Behind IPv6 extension headers.
+    var `protocol`: UInt8
+    /// IPv4: time to live.
+    var hopLimit: UInt8
+    /// Where the payload begins; it ends at the end of the bytes (IP's own length, not the frame's).
+    var payload: Int
+}
+
+/// A protocol number in the family where it means what its name says: ICMP in IPv6 is just protocol 1.
+enum L4Protocol: Equatable {
+    case tcp, udp, sctp, icmp, icmpv6, other
+
+    init(_ number: UInt8, _ family: AddressFamily) {
+        self =
+            switch (IPProtocol(rawValue: number), family) {
+            case (.tcp, _): .tcp
+            case (.udp, _): .udp
+            case (.sctp, _): .sctp
+            case (.icmp, .ipv4): .icmp
+            case (.icmpv6, .ipv6): .icmpv6
+            default: .other
+            }
+    }
+}
+
+/// What the transport header says. Ports are zero for protocols without.
+struct L4Header {
+    var `protocol`: L4Protocol
+    var sourcePort: UInt16 = 0
+    var destinationPort: UInt16 = 0
+    var tcpFlags: UInt8 = 0
+    var icmpType: UInt8 = 0
+    /// The identifier of an echo request or reply.
+    var icmpIdentifier: UInt16 = 0
+
+    /// What policy asks for: destination port or ICMP type.
+    var port: UInt16 { isICMP ? UInt16(icmpType) : destinationPort }
+
+    var isICMP: Bool { `protocol` == .icmp || `protocol` == .icmpv6 }
+    var isEchoRequest: Bool { isICMP && icmpType == Self.echoRequest(`protocol`) }
+    var isEchoReply: Bool { isICMP && icmpType == (`protocol` == .icmp ? 0 : 129) }
+    var isEcho: Bool { isEchoRequest || isEchoReply }
+    var isICMPError: Bool {
+        switch `protocol` {
+        case .icmp: [3, 11, 12].contains(icmpType)
+        case .icmpv6: (1...4).contains(icmpType)
+        default: false
+        }
+    }
+    /// The first packet of a TCP connection.
+    var isSYN: Bool { `protocol` == .tcp && tcpFlags & 0x12 == 0x02 }
+    var isEndOfTCP: Bool { `protocol` == .tcp && tcpFlags & 0x05 != 0 }
+
+    static func echoRequest(_ protocol: L4Protocol) -> UInt8 { `protocol` == .icmp ? 8 : 128 }
+}
+
+// MARK: IP
+
+extension IPHeaders {
+    /// Step 5 of the packet walk. Narrows `bytes` to what IP's length says.
+    static func parse(_ bytes: inout FrameBytes, at offset: Int, _ family: AddressFamily) throws(DropReason) -> Self {
+        switch family {
+        case .ipv4: try parseIPv4(&bytes, at: offset)
+        case .ipv6: try parseIPv6(&bytes, at: offset)
+        }
+    }
+
+    private static func parseIPv4(_ bytes: inout FrameBytes, at offset: Int) throws(DropReason) -> Self {
+        guard bytes.has(20, at: offset) else { throw .truncated }
+        let headerLength = Int(bytes.byte(offset) & 0xf) * 4
+        guard bytes.byte(offset) >> 4 == 4, headerLength >= 20 else { throw .ipHeader }
+        guard bytes.has(headerLength, at: offset) else { throw .truncated }
+        let totalLength = Int(bytes.word16(offset + 2))
+        guard totalLength >= headerLength, bytes.has(totalLength, at: offset) else { throw .ipHeader }
+        bytes.end = offset + totalLength
+        // More fragments, or an offset.
+        guard bytes.word16(offset + 6) & 0x3fff == 0 else { throw .fragment }
+        try checkOptions(bytes, from: offset + 20, to: offset + headerLength)
+        return IPHeaders(
+            family: .ipv4, source: bytes.address(offset + 12, .ipv4), destination: bytes.address(offset + 16, .ipv4),
+            protocol: bytes.byte(offset + 9), hopLimit: bytes.byte(offset + 8), payload: offset + headerLength)
+    }
+
+    /// A source route is named before its length is looked at.
+    private static func checkOptions(_ bytes: FrameBytes, from start: Int, to end: Int) throws(DropReason) {
+        var offset = start
+        while offset < end {
+            switch bytes.byte(offset) {
+            case 0: return
+            case 1: offset += 1
+            case 131, 137: throw .ipv4SourceRoute
+            default:
+                guard offset + 1 < end else { throw .ipHeader }
+                let length = Int(bytes.byte(offset + 1))
+                guard length >= 2, offset + length <= end else { throw .ipHeader }
+                offset += length
+            }
+        }
+    }
+
+    private static func parseIPv6(_ bytes: inout FrameBytes, at offset: Int) throws(DropReason) -> Self {
+        guard bytes.has(40, at: offset) else { throw .truncated }
+        guard bytes.byte(offset) >> 4 == 6, bytes.has(40 + Int(bytes.word16(offset + 4)), at: offset) else {
+            throw .ipHeader
+        }
+        bytes.end = offset + 40 + Int(bytes.word16(offset + 4))
+        let last = try walkExtensions(bytes, from: offset + 40, first: bytes.byte(offset + 6))
+        return IPHeaders(
+            family: .ipv6, source: bytes.address(offset + 8, .ipv6), destination: bytes.address(offset + 24, .ipv6),
+            protocol: last.protocol, hopLimit: bytes.byte(offset + 7), payload: last.offset)
+    }
+
+    /// At most eight headers, each inside; a fragment header is refused wherever it comes.
+    static func walkExtensions(
+        _ bytes: FrameBytes, from start: Int, first: UInt8
+    ) throws(DropReason) -> (protocol: UInt8, offset: Int) {
+        var next = first
+        var offset = start
+        var count = 0
+        while true {
+            if next == 44 { throw .fragment }
+            guard [0, 43, 51, 60, 135].contains(next) else { return (next, offset) }
+            guard count < 8, bytes.has(8, at: offset) else { throw .ipv6Extension }
+            let units = Int(bytes.byte(offset + 1))
+            // AH counts in words of four bytes, less two; the others in eights, less one.
+            let length = next == 51 ? (units + 2) * 4 : (units + 1) * 8
+            guard bytes.has(length, at: offset) else { throw .ipv6Extension }
+            if next == 43, bytes.byte(offset + 3) != 0 { throw .ipv6Routing }
+            next = bytes.byte(offset)
+            offset += length
+            count += 1
+        }
+    }
+}
+
+// MARK: L4
+
+extension L4Header {
+    /// The first half of step 7.
+    static func parse(_ bytes: FrameBytes, _ ip: IPHeaders) throws(DropReason) -> Self {
+        let kind = L4Protocol(ip.protocol, ip.family)
+        var header = L4Header(protocol: kind)
+        let start = ip.payload
+        switch kind {
+        case .tcp:
+            guard bytes.has(20, at: start) else { throw .l4Header }
+            let length = Int(bytes.byte(start + 12) >> 4) * 4
+            guard length >= 20, bytes.has(length, at: start) else { throw .l4Header }
+            header.tcpFlags = bytes.byte(start + 13)
+        case .udp: guard bytes.has(8, at: start) else { throw .l4Header }
+        case .sctp: guard bytes.has(12, at: start) else { throw .l4Header }
+        case .icmp: guard bytes.has(8, at: start) else { throw .l4Header }
+        case .icmpv6:
+            guard bytes.has(4, at: start) else { throw .l4Header }
+        case .other: return header
+        }
+        try header.readPorts(bytes, start)
+        return header
+    }
+
+    /// Ports, or ICMP's type and the identifier of an echo.
+    mutating func readPorts(_ bytes: FrameBytes, _ start: Int) throws(DropReason) {
+        switch `protocol` {
+        case .tcp, .udp, .sctp:
+            sourcePort = bytes.word16(start)
+            destinationPort = bytes.word16(start + 2)
+        case .icmp, .icmpv6:
+            icmpType = bytes.byte(start)
+            guard isEcho else { return }
+            guard bytes.has(8, at: start) else { throw .l4Header }
+            icmpIdentifier = bytes.word16(start + 4)
+        case .other: break
+        }
+    }
+}

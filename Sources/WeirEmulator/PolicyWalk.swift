@@ -1,0 +1,132 @@
+internal import WeirABI
+internal import WeirImage
+package import WeirMaps
+internal import WeirModel
+
+/// The compiler's promise about a map does not hold.
+package struct BrokenInvariant: Error, Hashable, Sendable, CustomStringConvertible {
+    package enum Problem: String, Hashable, Sendable {
+        case missingMap = "is missing"
+        case missing = "has no element"
+        case table = "names a table where it must decide, at"
+    }
+
+    package var map: SlotMap
+    package var problem: Problem
+    package var key: [UInt8]
+
+    package var description: String {
+        let hex = key.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined(separator: " ")
+        return problem == .missingMap ? "map \(map) is missing" : "map \(map) \(problem.rawValue) [\(hex)]"
+    }
+}
+
+/// The inner maps of one slot; nil where the slot has none.
+struct Slot {
+    var endpoints: EmulatedMap?
+    var ipcache4: EmulatedMap?
+    var ipcache6: EmulatedMap?
+    var cidrs4: EmulatedMap?
+    var cidrs6: EmulatedMap?
+    var peers: EmulatedMap?
+    var verdicts: EmulatedMap?
+    var ruleCounters: EmulatedMap?
+}
+
+/// A peer as policy sees it.
+struct PolicyPeer {
+    var group: UInt32
+    var identity: UInt32 = 0
+    var isNode = false
+    /// How a later judgement finds the same peer.
+    var peerClass: weir_peer_class = WEIR_PEER_BY_ADDRESS
+}
+
+/// Step 9 of the packet walk, over the bytes of one slot.
+struct PolicyWalk {
+    let slot: Slot
+
+    /// `destination` is the packet's; `remote` is the address of the side that is not the endpoint.
+    func peer(
+        _ direction: Direction, remote: IPAddress, destination: IPAddress, isFromHost: Bool
+    ) throws(BrokenInvariant) -> PolicyPeer {
+        if direction == .ingress, isFromHost {
+            return PolicyPeer(group: WEIR_GROUP_HOST.rawValue, peerClass: WEIR_PEER_HOST)
+        }
+        if destination.isMulticast || destination.isBroadcast {
+            return PolicyPeer(group: WEIR_GROUP_MULTICAST.rawValue)
+        }
+        let entry = try address(remote)
+        var peer = PolicyPeer(
+            group: entry.group, identity: entry.identity, isNode: entry.flags & WEIR_PEER_NODE.rawValue != 0)
+        if direction == .ingress, peer.group == WEIR_GROUP_HOST.rawValue {
+            // Forwarded, so the node has only lent its address.
+            peer.group = WEIR_GROUP_MASQUERADED.rawValue
+            peer.peerClass = WEIR_PEER_MASQUERADED
+        }
+        return peer
+    }
+
+    /// The full address, then the longest prefix.
+    private func address(_ address: IPAddress) throws(BrokenInvariant) -> weir_peer {
+        let isIPv4 = address.family == .ipv4
+        let bytes = address.bytes
+        if let value = (isIPv4 ? slot.ipcache4 : slot.ipcache6)?.find(bytes), let peer = weir_peer(abiBytes: value) {
+            return peer
+        }
+        let cidrs: SlotMap = isIPv4 ? .cidrs4 : .cidrs6
+        guard let map = isIPv4 ? slot.cidrs4 : slot.cidrs6 else {
+            throw BrokenInvariant(map: cidrs, problem: .missingMap, key: [])
+        }
+        let key = wordBytes(UInt32(address.family.bitWidth)) + bytes
+        guard let value = map.find(key), let peer = weir_peer(abiBytes: value) else {
+            throw BrokenInvariant(map: cidrs, problem: .missing, key: key)
+        }
+        return peer
+    }
+
+    func decide(
+        row: UInt32, group: UInt32, protocol: UInt8, port: UInt16
+    ) throws(BrokenInvariant) -> Decision {
+        switch try element(row &+ group) {
+        case .decided(let decision): return decision
+        case .table(let table):
+            if let decision = try verdict(table, `protocol`, port) { return decision }
+            let index = row &+ WEIR_GROUP_DEFAULT.rawValue
+            guard case .decided(let decision) = try element(index) else {
+                throw BrokenInvariant(map: .peers, problem: .table, key: wordBytes(index))
+            }
+            return decision
+        }
+    }
+
+    private func element(_ index: UInt32) throws(BrokenInvariant) -> Action {
+        guard let map = slot.peers as? EmulatedArray else {
+            throw BrokenInvariant(map: .peers, problem: .missingMap, key: [])
+        }
+        guard let word = map.word(at: Int(index)) else {
+            throw BrokenInvariant(map: .peers, problem: .missing, key: wordBytes(index))
+        }
+        return Action(rawValue: word)
+    }
+
+    /// nil where the table leaves the question open.
+    private func verdict(_ table: TableID, _ protocol: UInt8, _ port: UInt16) throws(BrokenInvariant) -> Decision? {
+        guard let map = slot.verdicts else {
+            throw BrokenInvariant(map: .verdicts, problem: .missingMap, key: [])
+        }
+        let key =
+            wordBytes(UInt32(WEIR_VERDICT_PREFIX_PORT)) + wordBytes(table.rawValue)
+            + [`protocol`, UInt8(port >> 8), UInt8(truncatingIfNeeded: port), 0]
+        guard let bytes = map.find(key), let word = UInt32(abiBytes: bytes) else { return nil }
+        guard case .decided(let decision) = Action(rawValue: word) else {
+            throw BrokenInvariant(map: .verdicts, problem: .table, key: key)
+        }
+        return decision
+    }
+}
+
+extension IPAddress {
+    /// 255.255.255.255.
+    var isBroadcast: Bool { family == .ipv4 && value == 0xffff_ffff }
+}
