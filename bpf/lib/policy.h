@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/* The policy of one slot: who the peer is, and what its row says. Everything hard was settled by the compiler. */
+#ifndef WEIR_POLICY_H
+#define WEIR_POLICY_H
+
+#include <linux/in.h>
+
+#include "addresses.h"
+#include "maps.h"
+#include "packet.h"
+
+enum {
+	WEIR_PORT_VXLAN = 4789,
+	WEIR_PORT_VXLAN_OLD = 8472,
+	WEIR_PORT_GENEVE = 6081,
+};
+
+WEIR_INLINE weir_u32 weir_action_kind(weir_u32 action)
+{
+	return action >> WEIR_ACTION_KIND_SHIFT;
+}
+
+WEIR_INLINE const struct weir_peer *weir_find_peer(weir_u32 slot, const struct weir_packet *packet)
+{
+	const weir_u8 *remote = packet->key.remote;
+	const struct weir_peer *peer;
+
+	if (packet->family == WEIR_IPV4) {
+		struct weir_cidr4 cidr = { .prefix_length = 32 };
+
+		*(weir_word *)cidr.bytes = weir_word_at(remote, 3);
+		peer = WEIR_SLOT_LOOKUP(ipcache4, slot, cidr.bytes);
+		return peer ? peer : WEIR_SLOT_LOOKUP(cidrs4, slot, &cidr);
+	} else {
+		struct weir_cidr6 cidr = { .prefix_length = 128 };
+
+		weir_set_ipv6(cidr.bytes, remote);
+		peer = WEIR_SLOT_LOOKUP(ipcache6, slot, cidr.bytes);
+		return peer ? peer : WEIR_SLOT_LOOKUP(cidrs6, slot, &cidr);
+	}
+}
+
+WEIR_INLINE bool weir_is_overlay(weir_u8 protocol, weir_u16 port_be)
+{
+	if (protocol == IPPROTO_UDP)
+		return port_be == bpf_htons(WEIR_PORT_VXLAN) || port_be == bpf_htons(WEIR_PORT_VXLAN_OLD) ||
+		       port_be == bpf_htons(WEIR_PORT_GENEVE);
+	return protocol == IPPROTO_IPIP || protocol == IPPROTO_IPV6 || protocol == IPPROTO_GRE;
+}
+
+/* One answer for (row, group, protocol, port). False where the compiler's promises do not hold. */
+WEIR_INLINE bool weir_resolve(weir_u32 slot, weir_u32 row, weir_u32 group, weir_u8 protocol, weir_u16 port_be,
+			      weir_u32 *action)
+{
+	weir_u32 index = row + group;
+	const weir_u32 *found = WEIR_SLOT_LOOKUP(peers, slot, &index);
+
+	if (!found)
+		return false;
+	*action = *found;
+	if (weir_action_kind(*action) == WEIR_ACTION_TABLE) {
+		struct weir_verdict_key key = {
+			.prefix_length = WEIR_VERDICT_PREFIX_PORT,
+			.table = *action & WEIR_ACTION_ID_MASK,
+			.protocol = protocol,
+		};
+
+		__builtin_memcpy(key.port_be, &port_be, sizeof(key.port_be));
+		found = WEIR_SLOT_LOOKUP(verdicts, slot, &key);
+		if (!found) {
+			index = row + WEIR_GROUP_DEFAULT;
+			found = WEIR_SLOT_LOOKUP(peers, slot, &index);
+		}
+		if (!found)
+			return false;
+		*action = *found;
+	}
+	return weir_action_kind(*action) != WEIR_ACTION_TABLE;
+}
+
+/* NONE is an allow. */
+WEIR_STEP int weir_judge(const struct weir_view *view, const struct weir_endpoint *endpoint,
+			 const struct weir_packet *packet, struct weir_judgement *judgement)
+{
+	const struct weir_peer *peer;
+	bool egress;
+
+	if (!view || !endpoint || !packet || !judgement)
+		return WEIR_REASON_NO_SLOT;
+	egress = judgement->direction == WEIR_EGRESS;
+	if (judgement->peer_class == WEIR_PEER_HOST) {
+		judgement->group = WEIR_GROUP_HOST;
+	} else if (judgement->peer_class == WEIR_PEER_MASQUERADED) {
+		judgement->group = WEIR_GROUP_MASQUERADED;
+	} else if (weir_to_many(packet->family, egress ? packet->key.remote : packet->key.local)) {
+		judgement->group = WEIR_GROUP_MULTICAST;
+	} else {
+		peer = weir_find_peer(view->slot, packet);
+		if (!peer)
+			return WEIR_REASON_NO_VERDICT;
+		judgement->group = peer->group;
+		judgement->identity = peer->identity;
+		if (!egress && peer->group == WEIR_GROUP_HOST) {
+			judgement->group = WEIR_GROUP_MASQUERADED; /* it was forwarded, whoever's address it bears */
+			judgement->peer_class = WEIR_PEER_MASQUERADED;
+		}
+		if (egress && (peer->flags & WEIR_PEER_NODE) && (weir_options & WEIR_OPTION_OVERLAY_GUARD) &&
+		    weir_is_overlay(packet->key.protocol, judgement->port_be))
+			return WEIR_REASON_OVERLAY;
+	}
+	if (!weir_resolve(view->slot, egress ? endpoint->egress_row : endpoint->ingress_row, judgement->group,
+			  packet->key.protocol, judgement->port_be, &judgement->action))
+		return WEIR_REASON_NO_VERDICT;
+	switch (weir_action_kind(judgement->action)) {
+	case WEIR_ACTION_ALLOW:
+		return WEIR_REASON_NONE;
+	case WEIR_ACTION_DENY:
+		return WEIR_REASON_POLICY_DENY;
+	default:
+		return WEIR_REASON_POLICY_DEFAULT_DENY;
+	}
+}
+
+#endif
