@@ -85,6 +85,11 @@ let package = Package(
                 .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: strict),
+
+        .testTarget(
+            name: "WeirCompilerTests",
+            dependencies: ["WeirABI", "WeirCompiler", "WeirEmulator", "WeirFlow", "WeirImage", "WeirMaps", "WeirModel"],
+            swiftSettings: strict),
     ],
     swiftLanguageModes: [.v6],
     cLanguageStandard: .c2x

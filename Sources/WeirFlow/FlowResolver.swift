@@ -45,6 +45,7 @@ package struct FlowResolver: Sendable {
         let family = try family(of: flow, from, to)
         let source = try address(of: from, family, opposite: to)
         let destination = try address(of: to, family, opposite: from)
+        guard !source.isMulticast, !source.isBroadcast else { throw FlowError("\(source) cannot be a source") }
         return Sides(
             egress: from.endpoint.map {
                 Side(

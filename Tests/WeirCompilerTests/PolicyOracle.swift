@@ -90,7 +90,7 @@ struct PolicyOracle {
         let ownServes = own.map { $0.isKubeAPIServer || $0.addresses.contains(where: servers.contains) } ?? false
         let address = question.peer
         if question.direction == .ingress, question.fromHost { return .host(api: ownServes) }
-        if address.isMulticast || address == IPAddress("255.255.255.255") { return .multicast }
+        if address.isMulticast || address.isBroadcast { return .multicast }
         if let pod = inventory.endpoints.first(where: { $0.addresses.contains(address) }) { return .pod(pod) }
         if let owner = inventory.nodes.first(where: { $0.addresses.contains(address) }) {
             if owner.name == node { return question.direction == .ingress ? .masqueraded : .host(api: ownServes) }

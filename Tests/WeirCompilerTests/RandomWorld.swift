@@ -190,7 +190,9 @@ struct RandomWorld {
         let local = inventory.endpoints.filter { $0.node == "node-a" }
         let endpoint = pick(local)
         let direction: Direction = pick([.egress, .ingress])
-        var peer = chance(2) ? pick(Self.addresses) : pick(inventory.endpoints.flatMap(\.addresses))
+        // Multicast and broadcast are destinations only.
+        let outside = Self.addresses.filter { direction == .egress || !$0.isMulticast && !$0.isBroadcast }
+        var peer = chance(2) ? pick(outside) : pick(inventory.endpoints.flatMap(\.addresses))
         var fromHost = false
         if direction == .ingress, chance(6), let address = inventory.nodes.first?.addresses.first {
             fromHost = true
