@@ -6,6 +6,7 @@ import WeirFlow
 import WeirImage
 import WeirMaps
 import WeirModel
+import WeirTestSupport
 
 /// The compiler against the naive oracle, on random worlds. A failure prints the seed.
 @Suite("Random policies mean what the oracle says")

@@ -1,25 +1,12 @@
-import WeirDiagnostics
-import WeirModel
-
-/// A reproducible generator; SplitMix64.
-struct SeededGenerator: RandomNumberGenerator {
-    var state: UInt64
-    init(seed: UInt64) { state = seed }
-    mutating func next() -> UInt64 {
-        state &+= 0x9e37_79b9_7f4a_7c15
-        var z = state
-        z = (z ^ (z >> 30)) &* 0xbf58_476d_1ce4_e5b9
-        z = (z ^ (z >> 27)) &* 0x94d0_49bb_1331_11eb
-        return z ^ (z >> 31)
-    }
-}
+internal import WeirDiagnostics
+package import WeirModel
 
 /// A small cluster and random policies over few labels, prefixes and ports, so that rules meet.
-struct RandomWorld {
-    var inventory: Inventory
-    var policies: PolicySet
-    var options: PolicyOptions
-    var generator: SeededGenerator
+package struct RandomWorld {
+    package var inventory: Inventory
+    package var policies: PolicySet
+    package var options: PolicyOptions
+    package var generator: SeededGenerator
 
     private static let apps = ["web", "api", "db", "dns"]
     private static let tiers = ["front", "back"]
@@ -29,15 +16,15 @@ struct RandomWorld {
         "172.16.0.0/12", "10.7.0.0/16", "10.7.0.128/25", "224.0.0.0/4", "::/0", "2001:db8::/32", "2001:db8:1::/48",
         "fd07::/64",
     ].compactMap { Prefix($0) }
-    static let addresses = [
+    package static let addresses = [
         "10.1.2.3", "10.1.2.200", "10.1.9.9", "10.9.9.9", "192.0.2.77", "192.0.2.1", "192.0.2.2", "192.0.2.3",
         "8.8.8.8", "172.16.1.1", "10.7.0.200", "10.7.0.99", "203.0.113.10", "10.96.0.10", "224.0.0.251",
         "255.255.255.255", "2001:db8::9", "2001:db8:1::9", "2606:4700::1", "fd07::99", "fd00::1", "ff02::fb",
     ].compactMap { IPAddress($0) }
-    static let ports: [UInt16] = [0, 22, 53, 79, 80, 81, 443, 1023, 1024, 8080, 65534, 65535]
+    package static let ports: [UInt16] = [0, 22, 53, 79, 80, 81, 443, 1023, 1024, 8080, 65534, 65535]
     private static let portNames = ["http", "dns", "metrics"]
 
-    init(seed: UInt64) {
+    package init(seed: UInt64) {
         generator = SeededGenerator(seed: seed)
         inventory = Inventory()
         policies = PolicySet(specs: [])
@@ -50,8 +37,8 @@ struct RandomWorld {
         if chance(20) { options.enforcementMode = .never }
     }
 
-    mutating func chance(_ oneIn: Int) -> Bool { Int.random(in: 0..<oneIn, using: &generator) == 0 }
-    mutating func pick<Element>(_ elements: [Element]) -> Element {
+    package mutating func chance(_ oneIn: Int) -> Bool { Int.random(in: 0..<oneIn, using: &generator) == 0 }
+    package mutating func pick<Element>(_ elements: [Element]) -> Element {
         elements[Int.random(in: 0..<elements.count, using: &generator)]
     }
 
@@ -156,6 +143,9 @@ struct RandomWorld {
             })
     }
 
+    /// The same cluster under other policies.
+    package mutating func changePolicies() { makePolicies() }
+
     private mutating func makePolicies() {
         var specs: [PolicySpec] = []
         for index in 0..<Int.random(in: 0...6, using: &generator) {
@@ -186,7 +176,7 @@ struct RandomWorld {
     }
 
     /// A question about an endpoint of `node-a`.
-    mutating func question() -> PolicyOracle.Question {
+    package mutating func question() -> PolicyOracle.Question {
         let local = inventory.endpoints.filter { $0.node == "node-a" }
         let endpoint = pick(local)
         let direction: Direction = pick([.egress, .ingress])

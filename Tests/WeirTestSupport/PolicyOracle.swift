@@ -1,15 +1,15 @@
-import WeirModel
+package import WeirModel
 
 /// The meaning of typed policies, said as plainly as possible: no groups, no tables, no regions.
 /// Slow on purpose; shares no code with the compiler.
-struct PolicyOracle {
-    enum Answer: Equatable {
+package struct PolicyOracle {
+    package enum Answer: Equatable {
         /// The rules that could have decided.
         case allow(Set<RuleOrigin>)
         case deny(Set<RuleOrigin>)
         case defaultDeny
 
-        var letter: Character {
+        package var letter: Character {
             switch self {
             case .allow: "A"
             case .deny: "D"
@@ -18,25 +18,31 @@ struct PolicyOracle {
         }
     }
 
-    struct Question: Hashable, CustomStringConvertible {
-        var endpoint: String
-        var direction: Direction
-        var peer: IPAddress
+    package struct Question: Hashable, CustomStringConvertible {
+        package var endpoint: String
+        package var direction: Direction
+        package var peer: IPAddress
         /// Ingress only: from the node's own stack.
-        var fromHost: Bool
-        var `protocol`: IPProtocol
-        var port: UInt16
+        package var fromHost: Bool
+        package var `protocol`: IPProtocol
+        package var port: UInt16
 
-        var description: String {
+        package var description: String {
             "\(endpoint) \(direction.rawValue) \(fromHost ? "host:" : "")\(peer) \(`protocol`)/\(port)"
         }
     }
 
-    var policies: PolicySet
-    var inventory: Inventory
-    var options: PolicyOptions
+    package var policies: PolicySet
+    package var inventory: Inventory
+    package var options: PolicyOptions
 
-    func answer(_ question: Question) -> Answer {
+    package init(policies: PolicySet, inventory: Inventory, options: PolicyOptions) {
+        self.policies = policies
+        self.inventory = inventory
+        self.options = options
+    }
+
+    package func answer(_ question: Question) -> Answer {
         guard let me = inventory.endpoints.first(where: { $0.qualifiedName == question.endpoint }) else {
             fatalError("no endpoint \(question.endpoint)")
         }
