@@ -83,6 +83,10 @@ let package = Package(
                 .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: strict),
+
+        .testTarget(name: "WeirSyntaxTests", dependencies: ["WeirSyntax"], swiftSettings: strict),
+        .testTarget(name: "WeirPolicyTests", dependencies: ["WeirPolicy"], swiftSettings: strict),
+        .testTarget(name: "WeirInventoryTests", dependencies: ["WeirInventory"], swiftSettings: strict),
     ],
     swiftLanguageModes: [.v6],
     cLanguageStandard: .c2x
