@@ -54,13 +54,14 @@ package struct Cursor: Sendable {
         return value
     }
 
-    /// The items of a list, each under the list's name.
+    /// The items of a list; messages call each `an item of` the list.
     package func list(_ diagnostics: inout DiagnosticsCollector) -> [Cursor]? {
         guard case .sequence(let items) = node.content else {
             wrongType("a list", &diagnostics)
             return nil
         }
-        return items.map { Cursor(path: path, name: name, node: $0) }
+        let itemName = "an item of \(name)"
+        return items.map { Cursor(path: path, name: itemName, node: $0) }
     }
 
     /// A list of strings; nil if any item is not one.
@@ -77,6 +78,11 @@ package struct Cursor: Sendable {
     package struct Text: Hashable, Sendable {
         package let text: String
         package let location: SourceLocation
+
+        package init(text: String, location: SourceLocation) {
+            self.text = text
+            self.location = location
+        }
     }
 
     /// An object, with its keys to be accounted for.
