@@ -84,9 +84,15 @@ let package = Package(
             ],
             swiftSettings: strict),
 
-        .testTarget(name: "WeirSyntaxTests", dependencies: ["WeirSyntax"], swiftSettings: strict),
-        .testTarget(name: "WeirPolicyTests", dependencies: ["WeirPolicy"], swiftSettings: strict),
-        .testTarget(name: "WeirInventoryTests", dependencies: ["WeirInventory"], swiftSettings: strict),
+        // Samples with marked places, and where the fixtures lie.
+        .target(
+            name: "InputTestSupport", dependencies: ["WeirSyntax"], path: "Tests/InputTestSupport",
+            swiftSettings: strict),
+        .testTarget(name: "WeirSyntaxTests", dependencies: ["WeirSyntax", "InputTestSupport"], swiftSettings: strict),
+        .testTarget(name: "WeirPolicyTests", dependencies: ["WeirPolicy", "InputTestSupport"], swiftSettings: strict),
+        .testTarget(
+            name: "WeirInventoryTests", dependencies: ["WeirInventory", "WeirPolicy", "InputTestSupport"],
+            swiftSettings: strict),
     ],
     swiftLanguageModes: [.v6],
     cLanguageStandard: .c2x

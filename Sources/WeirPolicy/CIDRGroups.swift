@@ -45,7 +45,7 @@ func decodeCIDRGroup(
     let prefixes = decodePrefixes(list, &diagnostics)
     return CIDRGroup(
         name: metadata.name,
-        labels: LabelSet(metadata.labels.map { Label(source: "cidrgroup", key: $0.key, value: $0.value) }),
+        labels: LabelSet(metadata.labels.map { Label(source: "cidrgroup", key: $0.key.text, value: $0.value) }),
         prefixes: Set(prefixes).sorted())
 }
 

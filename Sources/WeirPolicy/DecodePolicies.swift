@@ -76,7 +76,7 @@ private func decodeCiliumPolicy(
     _ fields: inout Fields, kind: PolicyKind, metadata: Metadata, groups: CIDRGroups,
     _ diagnostics: inout DiagnosticsCollector
 ) -> [PolicySpec] {
-    var written: [(Cursor, WeirDiagnostics.SourceLocation)] = []
+    var written: [(Cursor, SourceLocation)] = []
     if let spec = fields.optional("spec") {
         written.append((spec, fields.keyLocation(of: "spec") ?? spec.location))
     }
@@ -90,22 +90,5 @@ private func decodeCiliumPolicy(
             kind: kind, namespace: metadata.namespace, name: metadata.name, index: index, location: spec.1,
             groups: groups)
         return decoder.decode(spec.0, &diagnostics)
-    }
-}
-
-/// The names that are taken, by kind and namespace.
-struct NameRegister {
-    private var places: [[String]: SourceLocation] = [:]
-
-    mutating func add(_ kind: String, _ metadata: Metadata, _ diagnostics: inout DiagnosticsCollector) {
-        let key = [kind, metadata.namespace ?? "", metadata.name]
-        if let first = places[key] {
-            let name = metadata.namespace.map { "\($0)/\(metadata.name)" } ?? metadata.name
-            diagnostics.error(
-                .duplicateName, "there are two objects \(kind) \(name)", at: metadata.location,
-                notes: [Diagnostic.Note("the first is here", at: first)])
-        } else {
-            places[key] = metadata.location
-        }
     }
 }
