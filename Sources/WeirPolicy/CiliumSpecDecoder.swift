@@ -35,10 +35,11 @@ struct CiliumSpecDecoder {
         var rules: [Rule] = []
         var selects: Set<Direction> = []
         for section in Self.sections {
-            guard let items = fields.optional(section.name)?.list(&diagnostics) else { continue }
-            // An empty list is no section.
-            if !items.isEmpty { selects.insert(section.direction) }
-            for (index, item) in items.enumerated() {
+            guard let list = fields.optional(section.name) else { continue }
+            let items = list.list(&diagnostics)
+            // An empty list is no section; what is no list is reported, and once is enough.
+            if items?.isEmpty != true { selects.insert(section.direction) }
+            for (index, item) in (items ?? []).enumerated() {
                 let decoder = CiliumRuleDecoder(
                     origin: origin(section: section.name, index: index, at: item.location),
                     direction: section.direction, action: section.action, scope: Scope(namespace: namespace),
