@@ -86,9 +86,47 @@ let package = Package(
             ],
             swiftSettings: strict),
 
+        // Tests, and what several of them share.
+        .target(
+            name: "WeirTestSupport", dependencies: ["WeirModel"], path: "Tests/WeirTestSupport",
+            swiftSettings: strict),
+        .target(
+            name: "InputTestSupport", dependencies: ["WeirSyntax"], path: "Tests/InputTestSupport",
+            swiftSettings: strict),
+        .target(
+            name: "MapConformance", dependencies: ["WeirMaps", "WeirTestSupport"], path: "Tests/MapConformance",
+            swiftSettings: strict),
+        .testTarget(name: "WeirSyntaxTests", dependencies: ["WeirSyntax", "InputTestSupport"], swiftSettings: strict),
+        .testTarget(name: "WeirPolicyTests", dependencies: ["WeirPolicy", "InputTestSupport"], swiftSettings: strict),
+        .testTarget(
+            name: "WeirInventoryTests", dependencies: ["WeirInventory", "WeirPolicy", "InputTestSupport"],
+            swiftSettings: strict),
         .testTarget(
             name: "WeirCompilerTests",
-            dependencies: ["WeirABI", "WeirCompiler", "WeirEmulator", "WeirFlow", "WeirImage", "WeirMaps", "WeirModel"],
+            dependencies: [
+                "WeirABI", "WeirCompiler", "WeirEmulator", "WeirFlow", "WeirImage", "WeirMaps", "WeirModel",
+                "WeirTestSupport",
+            ],
+            swiftSettings: strict),
+        .testTarget(
+            name: "WeirEmulatorTests",
+            dependencies: [
+                "WeirEmulator", "WeirABI", "WeirDiagnostics", "WeirImage", "WeirMaps", "WeirFlow", "WeirModel",
+                "MapConformance", "WeirTestSupport",
+            ],
+            swiftSettings: strict),
+        .testTarget(name: "WeirKernelTests", dependencies: ["WeirKernel", "WeirNetlink"], swiftSettings: strict),
+        .testTarget(name: "WeirNetlinkTests", dependencies: ["WeirNetlink"], swiftSettings: strict),
+        .testTarget(name: "WeirLoaderTests", dependencies: ["WeirLoader"], swiftSettings: strict),
+        .testTarget(
+            name: "WeirConformanceTests",
+            dependencies: [
+                "WeirPolicy", "WeirInventory", "WeirCompiler", "WeirEmulator", "WeirKernel", "WeirTestSupport",
+            ],
+            swiftSettings: strict),
+        .testTarget(
+            name: "WeirDifferentialTests",
+            dependencies: ["WeirCompiler", "WeirEmulator", "WeirKernel", "MapConformance", "WeirTestSupport"],
             swiftSettings: strict),
     ],
     swiftLanguageModes: [.v6],
