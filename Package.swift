@@ -55,7 +55,7 @@ let package = Package(
         .target(
             name: "WeirKernel",
             dependencies: [
-                "CLibbpf", "WeirObjects", "WeirImage", "WeirMaps", "WeirFlow",
+                "CLibbpf", "WeirABI", "WeirObjects", "WeirModel", "WeirImage", "WeirMaps", "WeirFlow",
                 .product(name: "SystemPackage", package: "swift-system"),
             ],
             swiftSettings: strict,
@@ -72,7 +72,8 @@ let package = Package(
         .target(
             name: "WeirLoader",
             dependencies: [
-                "WeirKernel", "WeirNetlink", "WeirImage", "WeirMaps",
+                "WeirABI", "WeirKernel", "WeirNetlink", "WeirModel", "WeirImage", "WeirMaps",
+                .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "SystemPackage", package: "swift-system"),
             ],

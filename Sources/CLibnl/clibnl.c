@@ -1,4 +1,415 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#define _GNU_SOURCE
 #include "clibnl.h"
+
+#include <errno.h>
+#include <linux/net_namespace.h>
+#include <linux/pkt_sched.h>
+#include <linux/rtnetlink.h>
+#include <netlink/msg.h>
 #include <netlink/netlink.h>
+#include <netlink/route/addr.h>
+#include <netlink/route/classifier.h>
 #include <netlink/route/link.h>
+#include <netlink/route/qdisc.h>
+#include <net/if.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+/* libnl's error numbers are its own. */
+static int errno_of(int nl_error)
+{
+	switch (-abs(nl_error)) {
+	case -NLE_NOMEM: return -ENOMEM;
+	case -NLE_PERM: return -EPERM;
+	case -NLE_NOACCESS: return -EACCES;
+	case -NLE_NODEV: return -ENODEV;
+	case -NLE_OBJ_NOTFOUND: return -ENOENT;
+	case -NLE_INVAL: return -EINVAL;
+	case -NLE_OPNOTSUPP: return -EOPNOTSUPP;
+	case -NLE_EXIST: return -EEXIST;
+	case -NLE_AGAIN: return -EAGAIN;
+	case -NLE_INTR: return -EINTR;
+	case -NLE_BUSY: return -EBUSY;
+	case -NLE_DUMP_INTR: return -EAGAIN;
+	default: return -EIO;
+	}
+}
+
+static int open_route_socket(struct nl_sock **out)
+{
+	struct nl_sock *socket = nl_socket_alloc();
+	if (!socket)
+		return -ENOMEM;
+	int error = nl_connect(socket, NETLINK_ROUTE);
+	if (error) {
+		nl_socket_free(socket);
+		return errno_of(error);
+	}
+	/* Large attributes and messages of big hosts. */
+	nl_socket_set_msg_buf_size(socket, 1 << 16);
+	*out = socket;
+	return 0;
+}
+
+/* A growing array of fixed-size elements. */
+struct list {
+	void *elements;
+	size_t count, room, size;
+	int error;
+};
+
+static void *append(struct list *list)
+{
+	if (list->count == list->room) {
+		size_t room = list->room ? list->room * 2 : 32;
+		void *grown = realloc(list->elements, room * list->size);
+		if (!grown) {
+			list->error = -ENOMEM;
+			return NULL;
+		}
+		list->elements = grown;
+		list->room = room;
+	}
+	void *element = (char *)list->elements + list->count++ * list->size;
+	memset(element, 0, list->size);
+	return element;
+}
+
+typedef void (*visitor)(struct nl_object *, void *);
+
+/* Dumps a cache and hands every object to the visitor; again where the kernel changed something meanwhile. */
+static int visit(int (*allocate)(struct nl_sock *, struct nl_cache **), visitor each, struct list *list)
+{
+	struct nl_sock *socket = NULL;
+	int error = open_route_socket(&socket);
+	if (error)
+		return error;
+	struct nl_cache *cache = NULL;
+	for (int attempt = 0; attempt < 5; attempt++) {
+		error = allocate(socket, &cache);
+		if (error != -NLE_DUMP_INTR)
+			break;
+	}
+	nl_socket_free(socket);
+	if (error)
+		return errno_of(error);
+	nl_cache_foreach(cache, each, list);
+	nl_cache_free(cache);
+	if (list->error) {
+		free(list->elements);
+		list->elements = NULL;
+	}
+	return list->error;
+}
+
+static int allocate_links(struct nl_sock *socket, struct nl_cache **cache)
+{
+	return rtnl_link_alloc_cache(socket, AF_UNSPEC, cache);
+}
+
+static void add_link(struct nl_object *object, void *context)
+{
+	struct rtnl_link *link = (struct rtnl_link *)object;
+	struct weir_nl_link *out = append(context);
+	if (!out)
+		return;
+	out->ifindex = (uint32_t)rtnl_link_get_ifindex(link);
+	out->flags = rtnl_link_get_flags(link);
+	out->peer_ifindex = (uint32_t)rtnl_link_get_link(link);
+	out->master = (uint32_t)rtnl_link_get_master(link);
+	int32_t id = -1;
+	if (rtnl_link_get_link_netnsid(link, &id) != 0)
+		id = -1;
+	out->peer_netns_id = id;
+	const char *name = rtnl_link_get_name(link), *kind = rtnl_link_get_type(link);
+	if (name)
+		strncpy(out->name, name, sizeof(out->name) - 1);
+	if (kind)
+		strncpy(out->kind, kind, sizeof(out->kind) - 1);
+}
+
+int weir_nl_links(struct weir_nl_link **links, size_t *count)
+{
+	struct list list = {.size = sizeof(**links)};
+	int error = visit(allocate_links, add_link, &list);
+	*links = list.elements;
+	*count = list.count;
+	return error;
+}
+
+static void add_address(struct nl_object *object, void *context)
+{
+	struct rtnl_addr *address = (struct rtnl_addr *)object;
+	struct nl_addr *local = rtnl_addr_get_local(address);
+	size_t length = local ? nl_addr_get_len(local) : 0;
+	if (length != 4 && length != 16)
+		return;
+	struct weir_nl_address *out = append(context);
+	if (!out)
+		return;
+	out->ifindex = (uint32_t)rtnl_addr_get_ifindex(address);
+	out->length = (uint8_t)length;
+	out->prefix_length = (uint8_t)rtnl_addr_get_prefixlen(address);
+	memcpy(out->bytes, nl_addr_get_binary_addr(local), length);
+}
+
+int weir_nl_addresses(struct weir_nl_address **addresses, size_t *count)
+{
+	struct list list = {.size = sizeof(**addresses)};
+	int error = visit(rtnl_addr_alloc_cache, add_address, &list);
+	*addresses = list.elements;
+	*count = list.count;
+	return error;
+}
+
+/* One reply of a request that has exactly one; errno as the kernel gave it. */
+struct reply {
+	int (*parse)(struct nlmsghdr *, void *);
+	void *context;
+	int error;
+	int seen;
+};
+
+static int on_message(struct nl_msg *message, void *context)
+{
+	struct reply *reply = context;
+	reply->seen++;
+	int error = reply->parse(nlmsg_hdr(message), reply->context);
+	if (error && !reply->error)
+		reply->error = error;
+	return NL_OK;
+}
+
+static int on_error(struct sockaddr_nl *source, struct nlmsgerr *error, void *context)
+{
+	(void)source;
+	((struct reply *)context)->error = error->error;
+	return NL_STOP;
+}
+
+/* Sends the message (and frees it) and parses what comes back; a dump parses every part. */
+static int ask(struct nl_msg *message, int (*parse)(struct nlmsghdr *, void *), void *context)
+{
+	struct nl_sock *socket = NULL;
+	int error = open_route_socket(&socket);
+	if (error) {
+		nlmsg_free(message);
+		return error;
+	}
+	struct reply reply = {.parse = parse, .context = context};
+	nl_socket_disable_auto_ack(socket);
+	nl_socket_modify_cb(socket, NL_CB_VALID, NL_CB_CUSTOM, on_message, &reply);
+	nl_socket_modify_err_cb(socket, NL_CB_CUSTOM, on_error, &reply);
+	error = nl_send_auto(socket, message);
+	nlmsg_free(message);
+	if (error >= 0) {
+		error = nl_recvmsgs_default(socket);
+	}
+	nl_socket_free(socket);
+	if (reply.error)
+		return reply.error;
+	return error < 0 ? errno_of(error) : reply.seen;
+}
+
+static int parse_route(struct nlmsghdr *header, void *context)
+{
+	struct weir_nl_route *route = context;
+	struct rtmsg *message = nlmsg_data(header);
+	if (header->nlmsg_type != RTM_NEWROUTE || !nlmsg_valid_hdr(header, sizeof(*message)))
+		return -EBADMSG;
+	struct nlattr *output = nlmsg_find_attr(header, sizeof(*message), RTA_OIF);
+	route->prefix_length = message->rtm_dst_len;
+	route->is_unicast = message->rtm_type == RTN_UNICAST;
+	route->has_gateway = nlmsg_find_attr(header, sizeof(*message), RTA_GATEWAY) ||
+			     nlmsg_find_attr(header, sizeof(*message), RTA_VIA);
+	if (output && !nlmsg_find_attr(header, sizeof(*message), RTA_MULTIPATH))
+		route->ifindex = nla_get_u32(output);
+	return 0;
+}
+
+int weir_nl_route_to(const uint8_t *bytes, size_t length, struct weir_nl_route *route)
+{
+	memset(route, 0, sizeof(*route));
+	if (length != 4 && length != 16)
+		return -EINVAL;
+	struct rtmsg body = {
+		.rtm_family = length == 4 ? AF_INET : AF_INET6,
+		.rtm_dst_len = (unsigned char)(length * 8),
+		/* The route itself, not the /32 that a packet would use. */
+		.rtm_flags = RTM_F_FIB_MATCH,
+	};
+	struct nl_msg *message = nlmsg_alloc_simple(RTM_GETROUTE, NLM_F_REQUEST);
+	if (!message)
+		return -ENOMEM;
+	if (nlmsg_append(message, &body, sizeof(body), NLMSG_ALIGNTO) || nla_put(message, RTA_DST, (int)length, bytes)) {
+		nlmsg_free(message);
+		return -ENOMEM;
+	}
+	int seen = ask(message, parse_route, route);
+	return seen < 0 ? seen : seen == 1 ? 0 : -EBADMSG;
+}
+
+static int parse_default_route(struct nlmsghdr *header, void *context)
+{
+	struct list *list = context;
+	struct rtmsg *message = nlmsg_data(header);
+	if (header->nlmsg_type != RTM_NEWROUTE || !nlmsg_valid_hdr(header, sizeof(*message)))
+		return -EBADMSG;
+	if (message->rtm_dst_len || message->rtm_type != RTN_UNICAST)
+		return 0;
+	struct nlattr *output = nlmsg_find_attr(header, sizeof(*message), RTA_OIF);
+	struct nlattr *hops = nlmsg_find_attr(header, sizeof(*message), RTA_MULTIPATH);
+	if (output) {
+		uint32_t *index = append(list);
+		if (index)
+			*index = nla_get_u32(output);
+	}
+	if (hops) {
+		int rest = nla_len(hops);
+		for (struct rtnexthop *hop = nla_data(hops); RTNH_OK(hop, rest);
+		     rest -= (int)RTNH_ALIGN(hop->rtnh_len), hop = RTNH_NEXT(hop)) {
+			uint32_t *index = append(list);
+			if (index)
+				*index = (uint32_t)hop->rtnh_ifindex;
+		}
+	}
+	return list->error;
+}
+
+int weir_nl_default_route_interfaces(uint32_t **ifindexes, size_t *count)
+{
+	struct list list = {.size = sizeof(**ifindexes)};
+	const unsigned char families[] = {AF_INET, AF_INET6};
+	int result = 0;
+	for (size_t i = 0; i < 2 && result >= 0; i++) {
+		struct rtmsg body = {.rtm_family = families[i]};
+		struct nl_msg *message = nlmsg_alloc_simple(RTM_GETROUTE, NLM_F_REQUEST | NLM_F_DUMP);
+		if (!message || nlmsg_append(message, &body, sizeof(body), NLMSG_ALIGNTO)) {
+			nlmsg_free(message);
+			result = -ENOMEM;
+			break;
+		}
+		result = ask(message, parse_default_route, &list);
+		/* A node without one of the families. */
+		if (result == -EOPNOTSUPP || result == -EAFNOSUPPORT)
+			result = 0;
+	}
+	if (result < 0) {
+		free(list.elements);
+		return result;
+	}
+	*ifindexes = list.elements;
+	*count = list.count;
+	return 0;
+}
+
+static int parse_namespace_id(struct nlmsghdr *header, void *context)
+{
+	struct nlattr *id = nlmsg_find_attr(header, sizeof(struct rtgenmsg), NETNSA_NSID);
+	if (header->nlmsg_type != RTM_NEWNSID || !id)
+		return -EBADMSG;
+	*(int32_t *)context = (int32_t)nla_get_u32(id);
+	return 0;
+}
+
+int weir_nl_namespace_id(int namespace_fd, int32_t *id)
+{
+	struct rtgenmsg body = {.rtgen_family = AF_UNSPEC};
+	struct nl_msg *message = nlmsg_alloc_simple(RTM_GETNSID, NLM_F_REQUEST);
+	if (!message)
+		return -ENOMEM;
+	if (nlmsg_append(message, &body, sizeof(body), NLMSG_ALIGNTO) ||
+	    nla_put_u32(message, NETNSA_FD, (uint32_t)namespace_fd)) {
+		nlmsg_free(message);
+		return -ENOMEM;
+	}
+	*id = -1;
+	int seen = ask(message, parse_namespace_id, id);
+	return seen < 0 ? seen : 0;
+}
+
+struct qdisc_search {
+	struct list list;
+	uint32_t ifindex;
+	int found;
+};
+
+static void match_clsact(struct nl_object *object, void *context)
+{
+	struct qdisc_search *search = (struct qdisc_search *)context;
+	struct rtnl_tc *qdisc = (struct rtnl_tc *)object;
+	const char *kind = rtnl_tc_get_kind(qdisc);
+	if ((uint32_t)rtnl_tc_get_ifindex(qdisc) == search->ifindex && kind && !strcmp(kind, "clsact"))
+		search->found = 1;
+}
+
+int weir_nl_has_clsact(uint32_t ifindex)
+{
+	struct qdisc_search search = {.ifindex = ifindex};
+	int error = visit(rtnl_qdisc_alloc_cache, match_clsact, &search.list);
+	return error ? error : search.found;
+}
+
+int weir_nl_filter_count(uint32_t ifindex, int egress_hook)
+{
+	struct nl_sock *socket = NULL;
+	struct nl_cache *cache = NULL;
+	int error = open_route_socket(&socket);
+	if (error)
+		return error;
+	uint32_t parent = TC_H_MAKE(TC_H_CLSACT, egress_hook ? TC_H_MIN_EGRESS : TC_H_MIN_INGRESS);
+	error = rtnl_cls_alloc_cache(socket, (int)ifindex, parent, &cache);
+	nl_socket_free(socket);
+	if (error)
+		return errno_of(error);
+	int count = nl_cache_nitems(cache);
+	nl_cache_free(cache);
+	return count;
+}
+
+struct errand {
+	int namespace_fd;
+	void (*body)(void *);
+	void *context;
+	int error;
+};
+
+static void *run_errand(void *argument)
+{
+	struct errand *errand = argument;
+	if (setns(errand->namespace_fd, CLONE_NEWNET))
+		errand->error = -errno;
+	else
+		errand->body(errand->context);
+	return NULL;
+}
+
+int weir_nl_in_namespace(int namespace_fd, void (*body)(void *), void *context)
+{
+	struct errand errand = {.namespace_fd = namespace_fd, .body = body, .context = context};
+	pthread_attr_t attributes;
+	pthread_t thread;
+	pthread_attr_init(&attributes);
+	/* The loader runs here too: as much stack as a main thread has. */
+	pthread_attr_setstacksize(&attributes, 8 << 20);
+	int error = pthread_create(&thread, &attributes, run_errand, &errand);
+	pthread_attr_destroy(&attributes);
+	if (error)
+		return -error;
+	pthread_join(thread, NULL);
+	return errand.error;
+}
+
+int weir_nl_namespace_inode(const char *path, uint64_t *device, uint64_t *inode)
+{
+	struct stat status;
+	if (stat(path, &status))
+		return -errno;
+	*device = (uint64_t)status.st_dev;
+	*inode = (uint64_t)status.st_ino;
+	return 0;
+}

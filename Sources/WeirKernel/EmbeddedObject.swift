@@ -1,0 +1,17 @@
+internal import WeirObjects
+
+/// The prebuilt datapath that this executable carries.
+package enum EmbeddedObject {
+    /// An ELF file for `BPFObject`.
+    package static var bytes: [UInt8] {
+        // SAFETY: both answers are constants of the executable and belong together.
+        unsafe Array(UnsafeBufferPointer(start: weir_object_bytes(), count: Int(weir_object_size())))
+    }
+
+    /// JSON: ABI version, toolchain, digests of the object and of its sources.
+    package static var manifest: String {
+        // SAFETY: both answers are constants of the executable and belong together.
+        unsafe String(
+            decoding: UnsafeBufferPointer(start: weir_manifest_bytes(), count: Int(weir_manifest_size())), as: UTF8.self)
+    }
+}

@@ -1,0 +1,101 @@
+internal import SystemPackage
+internal import WeirABI
+package import WeirFlow
+package import WeirImage
+internal import WeirMaps
+internal import WeirModel
+
+/// Judges flows with the real programs of a private object: nothing is attached, nothing is pinned, and the maps
+/// go with this value.
+///
+/// The programs run without conntrack, link control and overlay guard, so every query meets the policy alone. Each
+/// packet of a test run claims to be on interface 1, the loopback, which exists in every namespace; which endpoint
+/// that stands for is one element of `endpoints`. A class because `FlowJudge` is one.
+package final class KernelJudge: FlowJudge {
+    /// Builds the packet of a query: an Ethernet frame.
+    package typealias FrameBuilder = (FlowQuery) throws -> [UInt8]
+
+    /// The programs gave no policy verdict on a query.
+    package struct NoVerdict: Error, Hashable, Sendable, CustomStringConvertible {
+        package var description: String
+    }
+
+    private static let loopback: UInt32 = 1
+
+    private let fromEndpoint: Program
+    private let toEndpoint: Program
+    private let events: EventRing
+    private let endpoints: KernelMap
+    private let records: [UInt32: [UInt8]]
+    private let frame: FrameBuilder
+    private var bound: UInt32?
+
+    package init(image: Image, object bytes: [UInt8], frame: @escaping FrameBuilder) throws(KernelError) {
+        let object = try BPFObject(bytes: bytes)
+        try object.setOptions([.dropEvents, .allowEvents])
+        try object.load()
+        let cpus = try possibleCPUCount()
+        let slot = try SlotContents(image: image, endpoints: [], cpuCount: cpus, extraRoom: false)
+        let maps = try slot.create()
+        guard let endpoints = maps[.endpoints] else {
+            throw KernelError("create map", "'endpoints'", errno: .noSuchFileOrDirectory)
+        }
+        for (name, map) in maps {
+            let outer = try object.map(name.rawValue)
+            do throws(MapError) { try outer.place(map, at: Self.slot) } catch {
+                throw KernelError("place map", name.rawValue, error)
+            }
+        }
+        self.endpoints = endpoints
+        fromEndpoint = try object.program(ProgramName.fromEndpoint)
+        toEndpoint = try object.program(ProgramName.toEndpoint)
+        events = try EventRing(try object.map(NodeMap.events.rawValue))
+        records = Dictionary(image.endpoints.map { ($0.id, $0.value) }) { first, _ in first }
+        self.frame = frame
+        let meta = slot.meta(image: image, nodeDigest: [UInt8](repeating: 0, count: 32), generation: 0)
+        let slotMeta = try object.map(NodeMap.slot_meta.rawValue)
+        do throws(MapError) { try slotMeta.update(UInt32(Self.slot).abiBytes, meta.abiBytes, mode: .any) } catch {
+            throw KernelError("write", "slot_meta", error)
+        }
+        let control = try ControlWord(try object.map(NodeMap.control.rawValue))
+        control.store(ControlValue(word: UInt64(Self.slot) + UInt64(WEIR_SLOT_COUNT)))
+    }
+
+    private static let slot = 0
+
+    package func judge(_ query: FlowQuery) throws -> Decision {
+        try bind(query.endpoint)
+        let packet = try frame(query)
+        let ingress: Program.Ingress =
+            query.direction == .ingress && query.path == .forwarded ? .interface(Self.loopback) : .local
+        switch query.direction {
+        case .egress: _ = try fromEndpoint.testRun(frame: packet, interface: Self.loopback, ingress: ingress)
+        case .ingress: _ = try toEndpoint.testRun(frame: packet, interface: Self.loopback, ingress: ingress)
+        }
+        let reported = try events.drain()
+        guard reported.count == 1, let event = reported.first else {
+            throw NoVerdict(description: "the program reported \(reported.count) events for one packet")
+        }
+        guard case .decided(let decision) = Action(rawValue: event.action) else {
+            throw NoVerdict(description: "the packet was dropped before policy was asked (reason \(event.reason))")
+        }
+        return decision
+    }
+
+    private func bind(_ endpoint: UInt32) throws {
+        guard bound != endpoint else { return }
+        guard let value = records[endpoint] else {
+            throw NoVerdict(description: "the image has no endpoint with id \(endpoint)")
+        }
+        do throws(MapError) { try endpoints.update(Self.loopback.abiBytes, value, mode: .any) } catch {
+            throw KernelError("bind", "endpoint \(endpoint)", error)
+        }
+        bound = endpoint
+    }
+}
+
+/// The names of the object's programs, one per direction.
+package enum ProgramName {
+    package static let fromEndpoint = "weir_from_endpoint"
+    package static let toEndpoint = "weir_to_endpoint"
+}

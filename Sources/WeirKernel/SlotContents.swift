@@ -1,0 +1,131 @@
+package import WeirABI
+package import WeirImage
+package import WeirMaps
+
+/// What one slot will hold, sized before anything is created.
+package struct SlotContents: Sendable {
+    /// Schema and entries of every in-slot map. `rule_counters` has no entries: it starts as zeros.
+    package let maps: [SlotMap: (schema: MapSchema, entries: [MapEntry])]
+    package let ruleStride: Int
+    package let cpuCount: Int
+
+    /// The kernel's limit for the bytes of one array, and so for what an index may reach.
+    private static let maxArrayBytes = 1 << 31
+
+    /// - Parameters:
+    ///   - endpoints: the `endpoints` entries for this node's interfaces.
+    ///   - ipcache: replaces the image's `ipcache4` and `ipcache6` where given.
+    ///   - extraRoom: leave room in hashes and tries for later changes in place.
+    package init(
+        image: Image, endpoints: [MapEntry], ipcache: [SlotMap: [MapEntry]] = [:], cpuCount: Int, extraRoom: Bool
+    ) throws(KernelError) {
+        self.cpuCount = cpuCount
+        ruleStride = max(image.attributions.count, 1)
+        var maps: [SlotMap: (schema: MapSchema, entries: [MapEntry])] = [:]
+        for map in SlotMap.allCases {
+            let entries = map == .endpoints ? endpoints : ipcache[map] ?? image.entries(map)
+            let count =
+                switch map {
+                case .rule_counters: ruleStride * cpuCount
+                case .peers: entries.count
+                default: entries.count + (extraRoom ? entries.count / 4 + 64 : 0)
+                }
+            let schema = map.schema.withMaxEntries(count)
+            guard entries.allSatisfy({ $0.key.count == schema.keySize && $0.value.count == schema.valueSize }) else {
+                throw KernelError(
+                    "use", "the image's '\(map.rawValue)'", errno: .invalidArgument, hint: "an entry has another size")
+            }
+            maps[map] = (schema, entries)
+        }
+        self.maps = maps
+    }
+
+    /// An upper estimate of the kernel memory of one slot: element, allocator and bucket overheads rounded up.
+    package var estimatedBytes: Int {
+        maps.values.reduce(0) { total, map in
+            let schema = map.schema
+            let element = (schema.valueSize + 7) / 8 * 8
+            return switch schema.type {
+            case .array: total + schema.maxEntries * element
+            case .hash: total + schema.maxEntries.nextPowerOfTwo * 16 + map.entries.count * (element + schema.keySize + 64)
+            default: total + map.entries.count * 2 * (element + schema.keySize + 64)
+            }
+        }
+    }
+
+    /// Maps that no kernel would create, as sentences. Empty: all are possible.
+    package var impossibleMaps: [String] {
+        maps.sorted { $0.key < $1.key }.compactMap { name, map in
+            let schema = map.schema
+            let bytes = schema.maxEntries * ((schema.valueSize + 7) / 8 * 8)
+            guard bytes >= Self.maxArrayBytes || schema.maxEntries > 1 << 30 else { return nil }
+            return "'\(name.rawValue)' would need \(schema.maxEntries) entries (\(bytes) bytes)"
+        }
+    }
+
+    /// Creates and fills every map of the slot and reads each back. Nothing refers to them yet.
+    package func create(
+        verified: (SlotMap) throws(KernelError) -> Void = { _ in }
+    ) throws(KernelError) -> [SlotMap: KernelMap] {
+        var created: [SlotMap: KernelMap] = [:]
+        for (name, contents) in maps.sorted(by: { $0.key < $1.key }) {
+            let map = try KernelMap(creating: contents.schema)
+            do throws(MapError) { try map.updateBatch(contents.entries) } catch {
+                throw KernelError("fill", "map '\(name.rawValue)' with \(contents.entries.count) entries", error)
+            }
+            try Self.verify(map, contains: contents.entries)
+            try verified(name)
+            created[name] = map
+        }
+        return created
+    }
+
+    package func meta(image: Image, nodeDigest: [UInt8], generation: UInt64) -> weir_slot_meta {
+        var meta = weir_slot_meta()
+        setABIBytes(&meta.image_digest, image.digest)
+        setABIBytes(&meta.node_digest, nodeDigest)
+        meta.generation = weir_u64(generation)
+        meta.state = WEIR_SLOT_READY.rawValue
+        meta.rule_stride = UInt32(ruleStride)
+        meta.abi_version = UInt32(WEIR_ABI_VERSION)
+        meta.cpu_count = UInt32(cpuCount)
+        return meta
+    }
+
+    /// Every entry is there with its very bytes, and nothing else is.
+    private static func verify(_ map: KernelMap, contains expected: [MapEntry]) throws(KernelError) {
+        let name = "map '\(map.schema.name)'"
+        do throws(MapError) {
+            let found = try map.entries()
+            switch map.schema.type {
+            case .lpmTrie:
+                // Before 6.13 walking a trie may skip keys: ask for each, and see that the walk finds no stranger. A
+                // lookup by a full key of the same length finds that key first.
+                let known = Set(expected)
+                for entry in expected where try map.lookup(entry.key) != entry.value {
+                    throw MapError.noEntry
+                }
+                guard found.allSatisfy(known.contains) else { throw MapError.exists }
+            case .array:
+                // An array has every index; those that nobody wrote are zero.
+                let written = Dictionary(expected.map { ($0.key, $0.value) }) { $1 }
+                let zero = [UInt8](repeating: 0, count: map.schema.valueSize)
+                guard found.count == map.schema.maxEntries, found.allSatisfy({ $0.value == written[$0.key] ?? zero })
+                else { throw MapError.noEntry }
+            default:
+                guard found.sorted() == expected.sorted() else { throw MapError.noEntry }
+            }
+        } catch .noEntry {
+            throw KernelError(
+                "verify", name, errno: .ioError, hint: "what was read back differs from what was written")
+        } catch .exists {
+            throw KernelError("verify", name, errno: .ioError, hint: "an entry that nobody wrote is in it")
+        } catch {
+            throw KernelError("read back", name, error)
+        }
+    }
+}
+
+extension Int {
+    fileprivate var nextPowerOfTwo: Int { self <= 1 ? 1 : 1 << (Int.bitWidth - (self - 1).leadingZeroBitCount) }
+}

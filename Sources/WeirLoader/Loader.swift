@@ -1,0 +1,353 @@
+internal import SystemPackage
+internal import WeirABI
+package import WeirImage
+package import WeirKernel
+internal import WeirMaps
+internal import WeirModel
+internal import WeirNetlink
+
+package enum AttachMode: String, Hashable, Sendable, CaseIterable {
+    /// tcx where the kernel has it; an interface that is attached stays as it is.
+    case automatic = "auto"
+    case tcx
+    case clsact
+}
+
+/// The steps of an apply, in order. A step is reported when it is done; before `committed` the node still enforces
+/// what it did before, from then on the new policy.
+package enum ApplyStep: String, Hashable, Sendable, CaseIterable {
+    /// Privilege, file systems, features, interfaces, capacity.
+    case checked
+    /// The pins exist and fit.
+    case pinned
+    /// The new slot's maps exist, are full and were read back; nothing refers to them.
+    case filled
+    case imageSaved = "image-saved"
+    case marked
+    case placed
+    case ready
+    /// Reported once for each hook.
+    case attached
+    case committed
+    case fenced
+    /// Attachments of former endpoints are gone.
+    case detached
+    case saved
+}
+
+/// Loads images onto this node: one call does its work and returns, nothing of it stays resident.
+///
+/// Everything it makes lies under one pin path and one state directory; several sets on one machine do not meet.
+/// Every call belongs to the network namespace of its thread and blocks: not for async functions.
+package struct Loader: Sendable {
+    package struct Options: Sendable {
+        package var pinPath = "/sys/fs/bpf/weir"
+        package var stateDirectory = "/var/lib/weir"
+        package var attachMode = AttachMode.automatic
+        package var lockTimeout = Duration.seconds(10)
+        package var programs = ProgramOptions.defaults
+
+        package init() {}
+    }
+
+    let object: [UInt8]
+    let options: Options
+    let layout: PinLayout
+    let state: StateDirectory
+
+    /// `object` is an ELF file with the programs and maps of the datapath.
+    package init(options: Options = Options(), object: [UInt8] = EmbeddedObject.bytes) {
+        self.object = object
+        self.options = options
+        layout = PinLayout(root: options.pinPath)
+        state = StateDirectory(path: options.stateDirectory)
+    }
+
+    package struct Outcome: Hashable, Sendable, Codable {
+        package enum Result: String, Hashable, Sendable, Codable { case unchanged, committed }
+
+        package var result: Result
+        package var revision: UInt64
+        package var slot: Int
+        /// `interface/direction`, sorted.
+        package var attached: [String] = []
+        package var detached: [String] = []
+        /// Hooks whose program was replaced by another version.
+        package var swapped: [String] = []
+    }
+
+    // MARK: Apply
+
+    /// Makes the node enforce the image: all of it between two packets, or nothing.
+    ///
+    /// `onStep` is told of every step when it is done. What it throws fails the run at that point, as any other
+    /// error would; a process that it ends leaves a node that the next apply completes.
+    package func apply(
+        _ image: Image, generation: UInt64 = 0, onStep: (ApplyStep) throws -> Void = { _ in }
+    ) throws(LoaderError) -> Outcome {
+        try bordered {
+            try state.locked(timeout: options.lockTimeout) {
+                try applyLocked(image, generation) { step in
+                    do { try onStep(step) } catch { throw LoaderError.stopped(step, reason: "\(error)") }
+                }
+            }
+        }
+    }
+
+    private func applyLocked(
+        _ image: Image, _ generation: UInt64, _ step: (ApplyStep) throws -> Void
+    ) throws -> Outcome {
+        let checked = try check(image)
+        try step(.checked)
+        // Left-overs of a run that ended before it published its pins, or of a detach.
+        try Files.removeTree(layout.staging)
+        if !Files.exists(layout.root) {
+            // A state file without pins is of another boot; its indexes mean nothing now.
+            try state.save(NodeState(namespace: checked.node.namespace))
+            try PinnedSet.create(object, options: options.programs, layout: layout)
+        }
+        try requireSameNamespace(checked.node.namespace)
+        let pins = try PinnedSet.open(object, options: options.programs, layout: layout)
+        try step(.pinned)
+
+        let survey = try AttachmentSurvey(layout, ownPrograms: try PinnedSet.programIDs(layout))
+        let control = try ControlWord(try pins.maps(.control))
+        let changes = AttachmentChanges(
+            survey, checked, programs: pins.programs.ids, mode: options.attachMode)
+        let word = control.load()
+        if try isInForce(image, checked, word, pins.maps), changes.isEmpty {
+            try state.save(image)
+            try pins.removeOldPrograms()
+            return Outcome(result: .unchanged, revision: word.revision, slot: word.activeSlot)
+        }
+        return try commit(image, generation, checked, pins, control, changes, step)
+    }
+
+    private func commit(
+        _ image: Image, _ generation: UInt64, _ checked: Checked, _ pins: borrowing PinnedSet,
+        _ control: borrowing ControlWord, _ changes: AttachmentChanges, _ step: (ApplyStep) throws -> Void
+    ) throws -> Outcome {
+        let before = control.load()
+        let after = before.withRevision(before.revision + 1)
+        let slot = after.activeSlot
+        let fence = try Fence(try pins.maps(.fence))
+        let attacher = Attacher(layout, state)
+        var outcome = Outcome(result: .committed, revision: after.revision, slot: slot)
+
+        let created = try checked.contents.create()
+        try step(.filled)
+        try state.save(image)
+        try step(.imageSaved)
+
+        // A run that ended between its store and its fence may have left readers of the slot we write to now.
+        try fence.wait()
+        let formerMeta = try pins.maps.meta(slot: slot)
+        var undo = Undo()
+        do {
+            undo.add { [maps = pins.maps] in try maps.setMeta(formerMeta, slot: slot) }
+            var building = weir_slot_meta()
+            building.state = WEIR_SLOT_BUILDING.rawValue
+            building.abi_version = UInt32(WEIR_ABI_VERSION)
+            try pins.maps.setMeta(building, slot: slot)
+            try step(.marked)
+            for (name, map) in created.sorted(by: { $0.key < $1.key }) {
+                let outer = try pins.maps(name)
+                let former = try outer.inner(at: slot)
+                undo.add { try outer.restore(former, at: slot) }
+                do throws(MapError) { try outer.place(map, at: slot) } catch {
+                    throw KernelError("place", "map '\(name.rawValue)' in slot \(slot)", error)
+                }
+            }
+            try step(.placed)
+            let meta = checked.contents.meta(image: image, nodeDigest: checked.node.digest, generation: generation)
+            try pins.maps.setMeta(meta, slot: slot)
+            try step(.ready)
+
+            var saved = try state.load()
+            saved.namespace = checked.node.namespace
+            try state.save(saved)
+            try change(changes, pins.programs, attacher, &undo, &outcome, step)
+        } catch {
+            // The error that matters is the first; what cannot be taken back now is the next apply's to recover.
+            undo.run()
+            throw error
+        }
+
+        control.store(after)
+        do {
+            try step(.committed)
+            try fence.wait()
+            try step(.fenced)
+            for (hook, attachment) in changes.stale.sorted(by: { $0.key < $1.key }) {
+                try attacher.detach(hook, attachment.kind, pin: attachment.pin)
+                outcome.detached.append(describe(hook, attachment.kind))
+            }
+            for pin in changes.deadPins { try Files.removeFile(pin) }
+            try pins.removeOldPrograms()
+            try step(.detached)
+            try forgetGoneQdiscs()
+            try state.removeImages(except: try keptDigests(pins.maps))
+            try step(.saved)
+        } catch { throw LoaderError.afterCommit(revision: after.revision, LoaderError(error)) }
+        return outcome
+    }
+
+    /// New programs on hooks that run an old one, and programs on hooks that run none.
+    private func change(
+        _ changes: AttachmentChanges, _ programs: borrowing Programs, _ attacher: borrowing Attacher,
+        _ undo: inout Undo, _ outcome: inout Outcome, _ step: (ApplyStep) throws -> Void
+    ) throws {
+        for (hook, attachment) in changes.outdated.sorted(by: { $0.key < $1.key }) {
+            let (layout, state) = (self.layout, self.state)
+            undo.add {
+                guard let old = try Program.withID(attachment.programID) else { return }
+                try Attacher(layout, state).swap(hook, attachment, to: old)
+            }
+            try programs.with(hook.direction) { try attacher.swap(hook, attachment, to: $0) }
+            outcome.swapped.append(describe(hook, attachment.kind))
+            try step(.attached)
+        }
+        for new in changes.missing {
+            let (layout, state) = (self.layout, self.state)
+            undo.add {
+                try Attacher(layout, state).detach(new.hook, new.kind, pin: layout.link(new.name, new.hook))
+            }
+            try attacher.attach(programs, to: new.hook, named: new.name, as: new.kind)
+            outcome.attached.append(describe(new.hook, new.kind))
+            try step(.attached)
+        }
+    }
+
+    func describe(_ hook: Hook, _ kind: AttachKind) -> String {
+        "\(hook.interface)/\(hook.direction.rawValue) (\(kind.rawValue))"
+    }
+
+    // MARK: Before anything changes
+
+    /// Everything that can be known to work, or not, beforehand.
+    struct Checked {
+        var features: KernelFeatures
+        var node: NodePart
+        var contents: SlotContents
+    }
+
+    func check(_ image: Image) throws -> Checked {
+        let features = try KernelFeatures.probe()
+        let parent = Files.parent(layout.root)
+        guard Files.exists(parent), try isOnBPFFileSystem(parent) else {
+            throw LoaderError.refused(
+                "\(parent) is not on a bpf file system", hint: "mount -t bpf bpf /sys/fs/bpf")
+        }
+        if layout.root.split(separator: "/").contains(where: { $0.contains(".") }) {
+            throw LoaderError.refused("the pin path \(layout.root) has a '.'", hint: "bpffs reserves such names")
+        }
+        if options.attachMode == .tcx, !features.hasTCX {
+            throw LoaderError.refused("this kernel has no tcx", hint: "tcx needs Linux 6.6; use --attach clsact or auto")
+        }
+        let node = try NodePart(image)
+        let contents = try SlotContents(
+            image: image, endpoints: node.endpoints, ipcache: node.ipcache, cpuCount: try possibleCPUCount(),
+            extraRoom: true)
+        let impossible = contents.impossibleMaps
+        guard impossible.isEmpty else {
+            throw LoaderError.refused(
+                "the image is larger than the kernel allows: " + impossible.joined(separator: "; "),
+                hint: "fewer distinct rule sets or port tables")
+        }
+        if let available = Files.availableMemory(), contents.estimatedBytes > available {
+            throw LoaderError.refused(
+                "the image needs about \(contents.estimatedBytes >> 20) MiB, \(available >> 20) MiB are available",
+                hint: "free memory or reduce the policy")
+        }
+        return Checked(features: features, node: node, contents: contents)
+    }
+
+    /// Links and entries name interfaces by index, which another namespace understands differently.
+    func requireSameNamespace(_ current: NamespaceIdentity) throws {
+        guard let recorded = try state.load().namespace, recorded != current else { return }
+        throw LoaderError.refused(
+            "\(layout.root) belongs to another network namespace (inode \(recorded.inode), this is \(current.inode))",
+            hint: "run there, or use another --pin-path and --state-dir")
+    }
+
+    // MARK: What is already so
+
+    func isInForce(
+        _ image: Image, _ checked: Checked, _ control: ControlValue, _ maps: PinnedMaps
+    ) throws -> Bool {
+        guard control.isCommitted else { return false }
+        let meta = try maps.meta(slot: control.activeSlot)
+        return meta.state == WEIR_SLOT_READY.rawValue && abiBytes(of: meta.image_digest) == image.digest
+            && abiBytes(of: meta.node_digest) == checked.node.digest && Int(meta.cpu_count) == checked.contents.cpuCount
+    }
+
+    private func keptDigests(_ maps: PinnedMaps) throws -> [[UInt8]] {
+        try (0..<Int(WEIR_SLOT_COUNT)).map { abiBytes(of: try maps.meta(slot: $0).image_digest) }
+    }
+
+    /// Qdiscs go with their interfaces, and indexes are not used again: forget them.
+    private func forgetGoneQdiscs() throws {
+        var saved = try state.load()
+        let present = Set(try Netlink().interfaces().map(\.index))
+        guard !saved.createdQdiscs.isSubset(of: present) else { return }
+        saved.createdQdiscs.formIntersection(present)
+        try state.save(saved)
+    }
+}
+
+/// The difference between the hooks that should run our programs and those that do.
+struct AttachmentChanges {
+    struct New: Hashable {
+        var hook: Hook
+        var name: String
+        var kind: AttachKind
+    }
+
+    /// Sorted by hook.
+    var missing: [New] = []
+    /// They run an older version.
+    var outdated: [Hook: Attachment] = [:]
+    /// No endpoint is behind them any longer, or another kind replaces them.
+    var stale: [Hook: Attachment] = [:]
+    var deadPins: [String]
+
+    var isEmpty: Bool { missing.isEmpty && outdated.isEmpty && stale.isEmpty && deadPins.isEmpty }
+
+    /// `programs`: the ids of those that should run.
+    init(
+        _ survey: AttachmentSurvey, _ checked: Loader.Checked, programs: [Direction: UInt32], mode: AttachMode
+    ) {
+        deadPins = survey.deadPins
+        let wanted: AttachKind? =
+            switch mode {
+            case .automatic: nil
+            case .tcx: .tcx
+            case .clsact: .clsact
+            }
+        let hooks = checked.node.hooks
+        for (hook, name) in hooks.sorted(by: { $0.key < $1.key }) {
+            let attachment = survey.attached[hook]
+            if let attachment, wanted == nil || wanted == attachment.kind {
+                if attachment.programID != programs[hook.direction] { outdated[hook] = attachment }
+            } else {
+                stale[hook] = attachment
+                let kind = wanted ?? (checked.features.hasTCX ? .tcx : .clsact)
+                missing.append(New(hook: hook, name: name, kind: kind))
+            }
+        }
+        for (hook, attachment) in survey.attached where hooks[hook] == nil { stale[hook] = attachment }
+    }
+}
+
+/// What to do, last first, to leave things as they were.
+struct Undo {
+    private var actions: [() throws -> Void] = []
+
+    mutating func add(_ action: @escaping () throws -> Void) { actions.append(action) }
+
+    /// Every action is tried, whatever the others do.
+    mutating func run() {
+        for action in actions.reversed() { try? action() }
+        actions = []
+    }
+}

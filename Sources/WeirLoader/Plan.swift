@@ -1,0 +1,104 @@
+internal import WeirABI
+package import WeirImage
+internal import WeirKernel
+internal import WeirMaps
+internal import WeirModel
+
+/// What an apply would change. Encodes as the JSON of `weir apply --dry-run`.
+package struct Plan: Hashable, Sendable, Codable {
+    package struct MapChange: Hashable, Sendable, Codable {
+        package var map: String
+        package var added: Int
+        package var changed: Int
+        package var removed: Int
+    }
+
+    package struct EndpointInterface: Hashable, Sendable, Codable {
+        package var endpoint: String
+        package var interface: String
+        package var index: UInt32
+    }
+
+    /// false: an apply would say "unchanged".
+    package var hasChanges: Bool
+    /// Whether nothing is loaded yet.
+    package var isFirst: Bool
+    package var imageDigest: String
+    package var activeDigest: String?
+    package var endpoints: [EndpointInterface]
+    /// `index/direction (kind)`, sorted.
+    package var attach: [String]
+    package var detach: [String]
+    package var swap: [String]
+    /// Maps whose entries differ from those in force, in order of name.
+    package var maps: [MapChange]
+    /// An upper estimate for one slot.
+    package var estimatedBytes: Int
+}
+
+extension Loader {
+    /// Checks everything that an apply checks beforehand and says what it would do. Changes nothing.
+    package func plan(_ image: Image) throws(LoaderError) -> Plan {
+        try bordered {
+            let checked = try check(image)
+            let names = checked.node.interfaces
+            var plan = Plan(
+                hasChanges: true, isFirst: true, imageDigest: hexadecimal(image.digest), activeDigest: nil,
+                endpoints: image.endpoints.compactMap { record in
+                    names[record.id].map {
+                        Plan.EndpointInterface(endpoint: record.name, interface: $0.name, index: $0.index)
+                    }
+                }, attach: [], detach: [], swap: [], maps: [], estimatedBytes: checked.contents.estimatedBytes)
+            guard Files.exists(layout.root) else {
+                let kind: AttachKind = options.attachMode != .clsact && checked.features.hasTCX ? .tcx : .clsact
+                plan.attach = checked.node.hooks.keys.sorted().map { describe($0, kind) }
+                plan.maps = changes(from: [:], to: checked.contents)
+                return plan
+            }
+            try requireSameNamespace(checked.node.namespace)
+            plan.isFirst = false
+            let maps = try PinnedMaps(pinnedIn: layout.root)
+            let survey = try AttachmentSurvey(layout, ownPrograms: try PinnedSet.programIDs(layout))
+            let digest = PinnedSet.digest(object: object, options: options.programs)
+            let ids = try programIDs(in: "\(layout.programs)/\(digest)")
+            let changes = AttachmentChanges(survey, checked, programs: ids, mode: options.attachMode)
+            plan.attach = changes.missing.map { describe($0.hook, $0.kind) }
+            plan.detach = changes.stale.sorted { $0.key < $1.key }.map { describe($0.key, $0.value.kind) }
+            plan.swap = changes.outdated.sorted { $0.key < $1.key }.map { describe($0.key, $0.value.kind) }
+            let word = try ControlWord(try maps(.control)).load()
+            if word.isCommitted {
+                plan.activeDigest = hexadecimal(abiBytes(of: try maps.meta(slot: word.activeSlot).image_digest))
+            }
+            plan.maps = self.changes(
+                from: word.isCommitted ? try present(maps, word.activeSlot) : [:], to: checked.contents)
+            plan.hasChanges = try !isInForce(image, checked, word, maps) || !changes.isEmpty
+            return plan
+        }
+    }
+
+    /// Empty where they are not loaded yet: then every hook runs another version.
+    private func programIDs(in directory: String) throws -> [Direction: UInt32] {
+        guard let programs = try Programs(pinnedIn: directory) else { return [:] }
+        return programs.ids
+    }
+
+    private func present(_ maps: PinnedMaps, _ slot: Int) throws -> [SlotMap: [MapEntry]] {
+        var present: [SlotMap: [MapEntry]] = [:]
+        for name in SlotMap.allCases where name != .rule_counters {
+            present[name] = try read(try maps(name), slot)
+        }
+        return present
+    }
+
+    private func changes(from present: [SlotMap: [MapEntry]], to contents: SlotContents) -> [Plan.MapChange] {
+        contents.maps.filter { $0.key != .rule_counters }.sorted { $0.key < $1.key }.compactMap { name, map in
+            let old = Dictionary((present[name] ?? []).map { ($0.key, $0.value) }) { $1 }
+            let new = Dictionary(map.entries.map { ($0.key, $0.value) }) { $1 }
+            let change = Plan.MapChange(
+                map: name.rawValue, added: new.keys.count { old[$0] == nil },
+                changed: new.count { key, value in old[key].map { $0 != value } ?? false },
+                removed: old.keys.count { new[$0] == nil })
+            return change.added + change.changed + change.removed == 0 ? nil : change
+        }
+    }
+}

@@ -1,0 +1,83 @@
+internal import FoundationEssentials
+internal import SystemPackage
+internal import WeirImage
+internal import WeirNetlink
+
+/// What weir remembers between runs and cannot read back from the kernel. Losing it loses no protection: the pins say
+/// what is in force.
+struct NodeState: Codable, Equatable {
+    /// 1: first version.
+    static let currentFormat = 1
+
+    var format = Self.currentFormat
+    /// Interface indexes are meaningless in any other network namespace.
+    var namespace: NamespaceIdentity?
+    /// Interfaces on which weir created clsact. Written before it is created.
+    var createdQdiscs: Set<UInt32> = []
+}
+
+/// The directory of the lock, the state and the images of both slots.
+struct StateDirectory {
+    let path: String
+
+    private var statePath: String { "\(path)/state.json" }
+
+    /// One weir at a time works on what belongs to this directory.
+    func locked<Value>(timeout: Duration, _ body: () throws -> Value) throws -> Value {
+        try Files.makeDirectories(path)
+        return try Files.withLock("\(path)/lock", timeout: timeout, body)
+    }
+
+    /// Fresh where there is none.
+    func load() throws -> NodeState {
+        guard let bytes = try Files.read(statePath) else { return NodeState() }
+        guard let state = try? JSONDecoder().decode(NodeState.self, from: Data(bytes)),
+            state.format == NodeState.currentFormat
+        else {
+            throw LoaderError.refused(
+                "\(statePath) is damaged or of another version", hint: "remove it to go on without it")
+        }
+        return state
+    }
+
+    func save(_ state: NodeState) throws {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .prettyPrinted]
+        try Files.write(Array(try encoder.encode(state)), to: statePath)
+    }
+
+    // MARK: Images, by digest: a slot's meta data says which is its own.
+
+    private func imagePath(_ digest: [UInt8]) -> String { "\(path)/image-\(hexadecimal(digest))" }
+
+    func image(digest: [UInt8]) throws -> Image? {
+        guard let bytes = try Files.read(imagePath(digest)) else { return nil }
+        return try? Image(decoding: bytes)
+    }
+
+    /// Also replaces the image where only the rules' locations differ.
+    func save(_ image: Image) throws {
+        let path = imagePath(image.digest)
+        let bytes = image.encoded()
+        if try Files.read(path) != bytes { try Files.write(bytes, to: path) }
+    }
+
+    /// Removes images that no slot has.
+    func removeImages(except digests: [[UInt8]]) throws {
+        let kept = Set(digests.map { "image-\(hexadecimal($0))" })
+        for name in try Files.list(path) ?? [] where name.hasPrefix("image-") && !kept.contains(name) {
+            try Files.removeFile("\(path)/\(name)")
+        }
+    }
+
+    /// Everything but the lock, which is held; the directory stays if somebody put something else there.
+    func clear() throws {
+        try removeImages(except: [])
+        for name in ["state.json", "state.json.tmp"] { try Files.removeFile("\(path)/\(name)") }
+    }
+}
+
+func hexadecimal(_ bytes: some Sequence<UInt8>) -> String {
+    let digits = Array("0123456789abcdef".utf8)
+    return String(decoding: bytes.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }, as: UTF8.self)
+}

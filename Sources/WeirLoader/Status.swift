@@ -1,0 +1,275 @@
+internal import WeirABI
+package import WeirImage
+internal import WeirKernel
+internal import WeirMaps
+package import WeirModel
+internal import WeirNetlink
+
+/// What a node enforces, read from the kernel. Encodes as the JSON of `weir status`.
+package struct NodeStatus: Hashable, Sendable, Codable {
+    package struct Slot: Hashable, Sendable, Codable {
+        package enum State: String, Hashable, Sendable, Codable { case empty, building, ready, unknown }
+
+        package var index: Int
+        package var isActive: Bool
+        package var state: State
+        /// Hexadecimal SHA-256; empty in an empty slot.
+        package var imageDigest: String
+        package var nodeDigest: String
+        package var generation: UInt64
+    }
+
+    package struct Hook: Hashable, Sendable, Codable {
+        package var direction: Direction
+        package var kind: AttachKind
+        package var programID: UInt32
+        /// From 0 among the programs of a tcx hook; nil for clsact.
+        package var position: Int?
+        package var chainLength: Int?
+    }
+
+    package struct Endpoint: Hashable, Sendable, Codable {
+        package var name: String
+        package var id: UInt32
+        package var addresses: [String]
+        /// nil: the policy knows no interface of it.
+        package var interface: String?
+        package var interfaceIndex: UInt32?
+        /// Sorted by direction; two when everything is as it should be.
+        package var hooks: [Hook]
+    }
+
+    package struct Drops: Hashable, Sendable, Codable {
+        /// As in the ABI header, `policy-deny`.
+        package var reason: String
+        package var direction: Direction
+        package var packets: UInt64
+        package var bytes: UInt64
+    }
+
+    package struct RuleCounter: Hashable, Sendable, Codable {
+        package var rule: UInt32
+        /// `path:line`, sorted.
+        package var locations: [String]
+        package var packets: UInt64
+        package var bytes: UInt64
+    }
+
+    package struct MapFill: Hashable, Sendable, Codable {
+        package var map: String
+        package var entries: Int
+        package var capacity: Int
+    }
+
+    package var pinPath: String
+    /// 0: nothing was ever committed.
+    package var revision: UInt64
+    package var activeSlot: Int?
+    package var node: String?
+    package var slots: [Slot]
+    package var endpoints: [Endpoint]
+    /// Reasons that dropped something, in the order of the ABI.
+    package var drops: [Drops]
+    /// Rules that decided something.
+    package var rules: [RuleCounter]
+    package var maps: [MapFill]
+    /// Sentences about what is not as apply would leave it.
+    package var problems: [String]
+}
+
+extension Loader {
+    /// nil where nothing is loaded under the pin path. Changes nothing and takes no lock.
+    package func status() throws(LoaderError) -> NodeStatus? {
+        try bordered {
+            guard Files.exists(layout.root) else { return nil }
+            let maps = try PinnedMaps(pinnedIn: layout.root)
+            let word = try ControlWord(try maps(.control)).load()
+            let slot = word.isCommitted ? word.activeSlot : nil
+            var status = NodeStatus(
+                pinPath: layout.root, revision: word.revision, activeSlot: slot, node: nil, slots: [], endpoints: [],
+                drops: try drops(maps), rules: [], maps: [], problems: [])
+            for index in 0..<Int(WEIR_SLOT_COUNT) { status.slots.append(try slotStatus(maps, index, active: slot)) }
+            guard let slot else {
+                status.problems.append("no policy was ever committed: every packet passes")
+                return status
+            }
+            let meta = try maps.meta(slot: slot)
+            let image = try state.image(digest: abiBytes(of: meta.image_digest))
+            if image == nil { status.problems.append("the state directory has no image of the active slot") }
+            status.node = image?.node
+            status.endpoints = try endpoints(maps, slot, image, &status.problems)
+            status.rules = try rules(maps, slot, meta, image)
+            status.maps = try fillLevels(maps, slot)
+            return status
+        }
+    }
+
+    /// The image that is in force; nil where nothing is, or where its file is lost.
+    package func activeImage() throws(LoaderError) -> Image? {
+        try bordered {
+            guard Files.exists(layout.root) else { return nil }
+            let maps = try PinnedMaps(pinnedIn: layout.root)
+            let word = try ControlWord(try maps(.control)).load()
+            guard word.isCommitted else { return nil }
+            return try state.image(digest: abiBytes(of: try maps.meta(slot: word.activeSlot).image_digest))
+        }
+    }
+
+    private func slotStatus(_ maps: PinnedMaps, _ index: Int, active: Int?) throws -> NodeStatus.Slot {
+        let meta = try maps.meta(slot: index)
+        let isEmpty = meta.state == WEIR_SLOT_EMPTY.rawValue
+        let state: NodeStatus.Slot.State =
+            switch meta.state {
+            case WEIR_SLOT_EMPTY.rawValue: .empty
+            case WEIR_SLOT_BUILDING.rawValue: .building
+            case WEIR_SLOT_READY.rawValue: .ready
+            default: .unknown
+            }
+        return NodeStatus.Slot(
+            index: index, isActive: index == active, state: state,
+            imageDigest: isEmpty ? "" : hexadecimal(abiBytes(of: meta.image_digest)),
+            nodeDigest: isEmpty ? "" : hexadecimal(abiBytes(of: meta.node_digest)), generation: UInt64(meta.generation))
+    }
+
+    private func endpoints(
+        _ maps: PinnedMaps, _ slot: Int, _ image: Image?, _ problems: inout [String]
+    ) throws -> [NodeStatus.Endpoint] {
+        let interfaces = Dictionary(try Netlink().interfaces().map { ($0.index, $0.name) }) { $1 }
+        let survey = try AttachmentSurvey(layout, ownPrograms: try PinnedSet.programIDs(layout))
+        var byID: [UInt32: UInt32] = [:]
+        for entry in try read(try maps(.endpoints), slot) {
+            guard let value = weir_endpoint(abiBytes: entry.value), let index = UInt32(abiBytes: entry.key) else { continue }
+            byID[value.id] = index
+        }
+        let known = Dictionary((image?.endpoints ?? []).map { ($0.id, $0) }) { $1 }
+        return try Set(byID.keys).union(known.keys).sorted().map { id in
+            let record = known[id]
+            let index = byID[id]
+            var endpoint = NodeStatus.Endpoint(
+                name: record?.name ?? "", id: id, addresses: record?.addresses.map(\.description) ?? [],
+                interface: index.flatMap { interfaces[$0] }, interfaceIndex: index, hooks: [])
+            for direction in Direction.allCases.sorted() {
+                guard let index, let attached = survey.attached[Hook(interface: index, direction: direction)] else {
+                    problems.append("\(endpoint.name): nothing is attached for \(direction.rawValue)")
+                    continue
+                }
+                let chain =
+                    attached.kind == .tcx ? try TCXLink.chain(interface: index, direction: direction) : []
+                endpoint.hooks.append(
+                    NodeStatus.Hook(
+                        direction: direction, kind: attached.kind, programID: attached.programID,
+                        position: chain.firstIndex(of: attached.programID),
+                        chainLength: chain.isEmpty ? nil : chain.count))
+            }
+            if index != nil, endpoint.interface == nil {
+                problems.append("\(endpoint.name): its interface is gone; apply again")
+            }
+            return endpoint
+        }
+    }
+
+    func read(_ outer: KernelMap, _ slot: Int) throws -> [MapEntry] {
+        guard let inner = try outer.inner(at: slot) else { return [] }
+        do throws(MapError) { return try inner.entries() } catch {
+            throw KernelError("read", "map '\(outer.schema.name)'", error)
+        }
+    }
+
+    private func drops(_ maps: PinnedMaps) throws -> [NodeStatus.Drops] {
+        let entries: [MapEntry]
+        do throws(MapError) { entries = try maps.node[.drops]?.entries() ?? [] } catch {
+            throw KernelError("read", "map 'drops'", error)
+        }
+        return
+            entries.compactMap { entry -> (UInt32, weir_counter)? in
+                guard let index = UInt32(abiBytes: entry.key) else { return nil }
+                return (index, sum(entry.value))
+            }
+            .filter { $0.1.packets > 0 }.sorted { $0.0 < $1.0 }
+            .map { index, counter in
+                NodeStatus.Drops(
+                    reason: dropReasonName(index / 2),
+                    direction: index % 2 == WEIR_EGRESS.rawValue ? .egress : .ingress,
+                    packets: UInt64(counter.packets), bytes: UInt64(counter.bytes))
+            }
+    }
+
+    /// The sum of one CPU's counter after the other.
+    private func sum(_ bytes: [UInt8]) -> weir_counter {
+        let size = MemoryLayout<weir_counter>.size
+        return stride(from: 0, to: bytes.count, by: size).reduce(into: weir_counter()) { total, start in
+            guard let part = weir_counter(abiBytes: Array(bytes[start..<min(start + size, bytes.count)])) else { return }
+            total.packets &+= part.packets
+            total.bytes &+= part.bytes
+        }
+    }
+
+    private func rules(
+        _ maps: PinnedMaps, _ slot: Int, _ meta: weir_slot_meta, _ image: Image?
+    ) throws -> [NodeStatus.RuleCounter] {
+        guard meta.rule_stride > 0 else { return [] }
+        var totals: [UInt32: weir_counter] = [:]
+        for entry in try read(try maps(.rule_counters), slot) {
+            guard let index = UInt32(abiBytes: entry.key), let part = weir_counter(abiBytes: entry.value),
+                part.packets > 0
+            else { continue }
+            totals[index % meta.rule_stride, default: weir_counter()].packets &+= part.packets
+            totals[index % meta.rule_stride, default: weir_counter()].bytes &+= part.bytes
+        }
+        return totals.sorted { $0.key < $1.key }.map { rule, counter in
+            NodeStatus.RuleCounter(
+                rule: rule, locations: image?.ruleLocations(RuleID(rawValue: rule)) ?? [],
+                packets: UInt64(counter.packets), bytes: UInt64(counter.bytes))
+        }
+    }
+
+    private func fillLevels(_ maps: PinnedMaps, _ slot: Int) throws -> [NodeStatus.MapFill] {
+        var levels: [NodeStatus.MapFill] = []
+        for name in SlotMap.allCases.sorted() where name != .rule_counters {
+            guard let inner = try maps(name).inner(at: slot) else { continue }
+            let count = inner.schema.type == .array ? inner.schema.maxEntries : try read(try maps(name), slot).count
+            levels.append(
+                NodeStatus.MapFill(map: name.rawValue, entries: count, capacity: inner.schema.maxEntries))
+        }
+        for name in [NodeMap.conntrack, .conntrack_new] {
+            let map = try maps(name)
+            do throws(MapError) {
+                levels.append(
+                    NodeStatus.MapFill(
+                        map: name.rawValue, entries: try map.entries().count, capacity: map.schema.maxEntries))
+            } catch { throw KernelError("read", "map '\(name.rawValue)'", error) }
+        }
+        return levels
+    }
+}
+
+/// The names of `enum weir_reason`, in lower case with hyphens.
+package func dropReasonName(_ reason: UInt32) -> String {
+    switch weir_reason(rawValue: reason) {
+    case WEIR_REASON_NONE: "none"
+    case WEIR_REASON_POLICY_DENY: "policy-deny"
+    case WEIR_REASON_POLICY_DEFAULT_DENY: "policy-default-deny"
+    case WEIR_REASON_NO_SLOT: "no-slot"
+    case WEIR_REASON_NO_VERDICT: "no-verdict"
+    case WEIR_REASON_TRUNCATED: "truncated"
+    case WEIR_REASON_UNKNOWN_ETHERTYPE: "unknown-ethertype"
+    case WEIR_REASON_VLAN: "vlan"
+    case WEIR_REASON_FRAGMENT: "fragment"
+    case WEIR_REASON_IP_HEADER: "ip-header"
+    case WEIR_REASON_IPV4_SOURCE_ROUTE: "ipv4-source-route"
+    case WEIR_REASON_IPV6_EXTENSION: "ipv6-extension"
+    case WEIR_REASON_IPV6_ROUTING: "ipv6-routing"
+    case WEIR_REASON_SOURCE_ADDRESS: "source-address"
+    case WEIR_REASON_ARP: "arp"
+    case WEIR_REASON_NEIGHBOUR_DISCOVERY: "neighbour-discovery"
+    case WEIR_REASON_ROUTER_CONTROL: "router-control"
+    case WEIR_REASON_LINK_LOCAL: "link-local"
+    case WEIR_REASON_V4_MAPPED: "v4-mapped"
+    case WEIR_REASON_MARTIAN_SOURCE: "martian-source"
+    case WEIR_REASON_OVERLAY: "overlay"
+    case WEIR_REASON_NOT_FOR_ENDPOINT: "not-for-endpoint"
+    case WEIR_REASON_CONNTRACK_INSERT: "conntrack-insert"
+    case WEIR_REASON_L4_HEADER: "l4-header"
+    default: "reason-\(reason)"
+    }
+}
