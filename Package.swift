@@ -81,7 +81,8 @@ let package = Package(
         .executableTarget(
             name: "weir",
             dependencies: [
-                "WeirPolicy", "WeirInventory", "WeirCompiler", "WeirEmulator", "WeirLoader",
+                "WeirABI", "WeirDiagnostics", "WeirSyntax", "WeirModel", "WeirPolicy", "WeirInventory", "WeirMaps",
+                "WeirImage", "WeirCompiler", "WeirFlow", "WeirEmulator", "WeirKernel", "WeirLoader",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ],

@@ -1,3 +1,4 @@
+internal import CLibbpf
 internal import WeirObjects
 
 /// The prebuilt datapath that this executable carries.
@@ -13,5 +14,11 @@ package enum EmbeddedObject {
         // SAFETY: both answers are constants of the executable and belong together.
         unsafe String(
             decoding: UnsafeBufferPointer(start: weir_manifest_bytes(), count: Int(weir_manifest_size())), as: UTF8.self)
+    }
+
+    /// Of the libbpf that is linked in.
+    package static var libbpfVersion: String {
+        // SAFETY: a constant string of the library.
+        unsafe String(cString: libbpf_version_string())
     }
 }

@@ -20,12 +20,14 @@ struct ConformanceRun {
 
     func outcome() throws -> Outcome {
         var diagnostics = DiagnosticsCollector()
-        var reader = InputReader()
-        let policyDocuments = reader.documents(
-            at: [testCase.folder.appendingPathComponent("policies.yaml").path], &diagnostics)
-        let inventoryDocuments = reader.documents(at: [testCase.inventory.path], &diagnostics)
+        var reader = InputReader(maximumBytes: 1 << 30)
+        let policyDocuments = parseDocuments(
+            reader.read([testCase.folder.appendingPathComponent("policies.yaml").path], diagnostics: &diagnostics),
+            diagnostics: &diagnostics)
+        let inventoryDocuments = parseDocuments(
+            reader.read([testCase.inventory.path], diagnostics: &diagnostics), diagnostics: &diagnostics)
         let policies = decodePolicies(policyDocuments, defaultNamespace: "default", diagnostics: &diagnostics)
-        let inventory = decodeInventory(inventoryDocuments, options: InventoryOptions(), diagnostics: &diagnostics)
+        let inventory = decodeInventory(inventoryDocuments, diagnostics: &diagnostics)
         let options = try testCase.options.policy
         switch try testCase.expectation {
         case .rejected:

@@ -1,6 +1,9 @@
 import Testing
 import WeirEmulator
+import WeirFlow
+import WeirImage
 import WeirKernel
+import WeirTestSupport
 
 /// The verdicts of Cilium's own engine. The last line of each test's output says how many of how many agree.
 @Suite("Conformance with Cilium's engine")
@@ -17,7 +20,7 @@ struct ConformanceTests {
 
     @Test("Every case agrees through the kernel's programs", .enabled(if: KernelRequirement.isMet))
     func kernel() throws {
-        try run("kernel") { try KernelJudge(image: $0) }
+        try run("kernel") { try KernelJudge(image: $0, object: EmbeddedObject.bytes, frame: PacketBuilder.frame(for:)) }
     }
 
     private func run(_ backend: String, _ makeJudge: @escaping (Image) throws -> any FlowJudge) throws {
