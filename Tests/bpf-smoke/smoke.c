@@ -45,8 +45,15 @@ static int map_fd(const char *name)
 
 static void put(int fd, const void *key, const void *value)
 {
-	if (bpf_map_update_elem(fd, key, value, BPF_ANY))
-		die("update");
+	struct bpf_map_info info = {};
+	__u32 size = sizeof(info);
+
+	if (!bpf_map_update_elem(fd, key, value, BPF_ANY))
+		return;
+	fprintf(stderr, "smoke: update: %s\n", strerror(errno));
+	if (!bpf_obj_get_info_by_fd(fd, &info, &size))
+		fprintf(stderr, "smoke: of map %s\n", info.name);
+	exit(2);
 }
 
 /* ---- frames ---- */
