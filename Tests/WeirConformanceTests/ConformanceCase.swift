@@ -111,7 +111,10 @@ struct ConformanceCase: Sendable {
             for index in rows.indices where rows[index].peers == ["*"] {
                 let row = rows[index]
                 let named = rows.filter { $0.subject == row.subject && $0.side == row.side && $0.peers != ["*"] }
-XX
+                // What a pod says to itself never leaves it, so nobody was asked.
+                rows[index].peers = peers.filter { peer in
+                    peer != row.subject && !named.contains { $0.peers.contains(peer) }
+                }
             }
             return .table(probes: probes, rows: rows)
         }
