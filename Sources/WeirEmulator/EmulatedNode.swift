@@ -10,6 +10,11 @@ package final class EmulatedNode {
     package struct Failure: Error, Hashable, Sendable {
         package var map: String
         package var error: MapError
+
+        package init(map: String, error: MapError) {
+            self.map = map
+            self.error = error
+        }
     }
 
     package let factory: EmulatedMapFactory
