@@ -49,4 +49,9 @@ package final class EmulatedArrayOfMaps: EmulatedMap {
 }
 
 /// A word in host byte order.
-func wordBytes(_ word: UInt32) -> [UInt8] { (0..<4).map { UInt8(truncatingIfNeeded: word >> (UInt32($0) * 8)) } }
+func wordBytes(_ word: UInt32) -> [UInt8] {
+    [
+        UInt8(truncatingIfNeeded: word), UInt8(truncatingIfNeeded: word >> 8), UInt8(truncatingIfNeeded: word >> 16),
+        UInt8(truncatingIfNeeded: word >> 24),
+    ]
+}

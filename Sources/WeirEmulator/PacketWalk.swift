@@ -21,7 +21,7 @@ struct PacketWalk {
         let revision = node.revision
         guard revision != 0 else { return }
         let slotIndex = Int(revision & 1)
-        let slot = node.slot(slotIndex)
+        let slot = Slot(node: node, index: slotIndex)
         guard let endpoints = slot.endpoints else { throw .noSlot }
         guard let value = endpoints.find(wordBytes(packet.interfaceIndex)), let endpoint = LocalEndpoint(value) else {
             return

@@ -109,6 +109,17 @@ struct EmulatedMapTests {
         }
     }
 
+    @Test("a map that nobody holds has no id any more, one in an array of maps has")
+    func ids() throws {
+        let outer = try factory.makeArrayOfMaps(schema(.arrayOfMaps), inner: schema(.hash))
+        let dropped = try factory.makeMap(schema(.hash)).id
+        let held = try factory.makeMap(schema(.hash)).id
+        try outer.update([0, 0, 0, 0], held.bytes, mode: .any)
+        _ = try factory.makeMap(schema(.hash))
+        try outer.update([1, 0, 0, 0], held.bytes, mode: .any)
+        #expect(throws: MapError.other(errno: 9)) { try outer.update([1, 0, 0, 0], dropped.bytes, mode: .any) }
+    }
+
     @Test("a ring buffer has no keys at the system call")
     func ringBuffer() throws {
         let map = try factory.makeMap(schema(.ringBuffer, key: 0, value: 0, entries: 4096))
