@@ -88,7 +88,9 @@ struct ConntrackScenarioTests {
         #expect(try wire.entries(.conntrack_new).isEmpty)
     }
 
-    @Test("a flow that the next policy allows too goes on under the new rule, in either direction", arguments: [true, false])
+    @Test(
+        "a flow that the next policy allows too goes on under the new rule, in either direction",
+        arguments: [true, false])
     func judgedAgain(replyFirst: Bool) throws {
         let wire = try Wire(closed)
         let syn = try clientSYN()
@@ -253,7 +255,9 @@ struct ConntrackScenarioTests {
         #expect(wire.send(syn.reversed.flags(PacketSpec.synAck)) == .none)
     }
 
-    @Test("a reset or fin shortens the flow's life and deletes nothing", arguments: [PacketSpec.TCPFlags.rst, PacketSpec.TCPFlags.fin])
+    @Test(
+        "a reset or fin shortens the flow's life and deletes nothing",
+        arguments: [PacketSpec.TCPFlags.rst, PacketSpec.TCPFlags.fin])
     func closing(flag: UInt8) throws {
         let wire = try Wire(closed)
         let syn = try clientSYN()

@@ -18,7 +18,9 @@ struct FuzzTests {
                 $0.payload = quoted
             },
             try packet("fd00:1::2", "fd00:1::1", .tcp) {
-                $0.ipv6Extensions = [.padding(type: 0), .padding(type: 60), .init(type: 43, body: [0, 0, 0, 0, 0, 0, 0])]
+                $0.ipv6Extensions = [
+                    .padding(type: 0), .padding(type: 60), .init(type: 43, body: [0, 0, 0, 0, 0, 0, 0]),
+                ]
             },
             try packet("fd00:1::2", "fd00:1::1", .icmpv6) {
                 $0.icmpType = 136
@@ -48,7 +50,9 @@ struct FuzzTests {
         }
     }
 
-    @Test("mutated frames never crash the walk, and what passes is whole and the endpoint's own", arguments: 1...8 as ClosedRange<UInt64>)
+    @Test(
+        "mutated frames never crash the walk, and what passes is whole and the endpoint's own",
+        arguments: 1...8 as ClosedRange<UInt64>)
     func mutated(seed: UInt64) throws {
         var generator = SeededGenerator(seed: seed)
         let samples = try Self.samples()

@@ -20,7 +20,8 @@ struct JudgeTests {
         fixture.ingressDefault = decision()
         for group in 1..<ImageFixture.groupCount {
             for isEgress in [true, false] where generator.below(2) == 0 {
-                let action: Action = generator.below(3) == 0 ? .decided(decision()) : ImageFixture.table(UInt32(1 + generator.below(3)))
+                let action: Action =
+                    generator.below(3) == 0 ? .decided(decision()) : ImageFixture.table(UInt32(1 + generator.below(3)))
                 if isEgress { fixture.egress[group] = action } else { fixture.ingress[group] = action }
             }
         }
@@ -92,7 +93,9 @@ struct JudgeTests {
         }
     }
 
-    @Test("judge, packet walk and the fixture's own words agree on random flows", arguments: 1...20 as ClosedRange<UInt64>)
+    @Test(
+        "judge, packet walk and the fixture's own words agree on random flows", arguments: 1...20 as ClosedRange<UInt64>
+    )
     func agreement(seed: UInt64) throws {
         var generator = SeededGenerator(seed: seed)
         let fixture = Self.randomFixture(&generator)

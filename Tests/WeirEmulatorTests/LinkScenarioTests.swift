@@ -15,12 +15,15 @@ struct LinkScenarioTests {
         let syn = try clientSYN()
         let frame = PacketBuilder.frame(syn)
         #expect(wire.frame(Array(frame.prefix(13)), .ingress).reason == .truncated)
-        #expect(wire.frame(Array(frame.prefix(12)) + [0x88, 0x47] + frame.dropFirst(14), .ingress).reason == .unknownEthertype)
+        #expect(
+            wire.frame(Array(frame.prefix(12)) + [0x88, 0x47] + frame.dropFirst(14), .ingress).reason
+                == .unknownEthertype)
         #expect(wire.frame(frame, .ingress, vlan: true).reason == .vlan)
         var tagged = syn
         tagged.vlan = 5
         #expect(wire.receive(tagged) == .vlan)
-        #expect(wire.frame(Array(frame.prefix(12)) + [0x88, 0xa8, 0, 5] + frame.dropFirst(12), .ingress).reason == .vlan)
+        #expect(
+            wire.frame(Array(frame.prefix(12)) + [0x88, 0xa8, 0, 5] + frame.dropFirst(12), .ingress).reason == .vlan)
     }
 
     @Test("arp from the endpoint must be its own; to the endpoint it always passes")
@@ -63,7 +66,8 @@ struct LinkScenarioTests {
         let fragment = PacketSpec.ExtensionHeader(type: 44, body: [0, 0, 1, 0, 0, 0, 1])
         let atomic = PacketSpec.ExtensionHeader(type: 44, body: [0, 0, 0, 0, 0, 0, 1])
         for headers in [[fragment], [atomic], [.padding(type: 60), fragment]] {
-            #expect(wire.receive(try packet("fd00:1::2", "fd00:1::1", .udp) { $0.ipv6Extensions = headers }) == .fragment)
+            #expect(
+                wire.receive(try packet("fd00:1::2", "fd00:1::1", .udp) { $0.ipv6Extensions = headers }) == .fragment)
         }
         let late = Array(repeating: PacketSpec.ExtensionHeader.padding(type: 60), count: 8) + [atomic]
         #expect(wire.receive(try packet("fd00:1::2", "fd00:1::1", .udp) { $0.ipv6Extensions = late }) == .fragment)
@@ -137,7 +141,9 @@ struct LinkScenarioTests {
         let wire = try Wire()
         func reason(_ number: UInt8, _ bytes: [UInt8], isIPv6: Bool = false) throws -> DropReason {
             // Another protocol's builder gives the IP header; the number is set afterwards.
-            let spec = try packet(isIPv6 ? "fd00:1::2" : "10.0.1.2", isIPv6 ? "fd00:1::1" : "10.0.1.1", .init(rawValue: 99)) {
+            let spec = try packet(
+                isIPv6 ? "fd00:1::2" : "10.0.1.2", isIPv6 ? "fd00:1::1" : "10.0.1.1", .init(rawValue: 99)
+            ) {
                 $0.payload = bytes
             }
             var frame = PacketBuilder.frame(spec)

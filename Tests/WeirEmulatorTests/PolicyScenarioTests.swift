@@ -131,7 +131,8 @@ struct PolicyScenarioTests {
         let spec = try packet("10.0.1.1", "192.0.2.11", IPProtocol(rawValue: number)) { $0.destinationPort = port }
         #expect(try Wire().send(spec) == .overlay)
         #expect(try Wire(options: DatapathOptions.defaults.subtracting(.overlayGuard)).send(spec) == .none)
-        #expect(try Wire().send(try packet("10.0.1.1", "10.0.1.3", spec.protocol) { $0.destinationPort = port }) == .none)
+        #expect(
+            try Wire().send(try packet("10.0.1.1", "10.0.1.3", spec.protocol) { $0.destinationPort = port }) == .none)
     }
 
     @Test("a peer that no map knows is no verdict")
