@@ -218,6 +218,42 @@ struct ConntrackScenarioTests {
         #expect(wire.receive(error) == .none)
     }
 
+    @Test("a reply that is judged again is judged by the port of its originator")
+    func originatorsPort() throws {
+        let wire = try Wire(closed)
+        let syn = try clientSYN()
+        wire.receive(syn)
+        try wire.commit(closed)
+        #expect(wire.send(syn.reversed.flags(PacketSpec.synAck)) == .none)
+        #expect(try wire.entries(.conntrack_new).first?.revision == 2)
+    }
+
+    @Test("a masqueraded flow is judged again as masqueraded, whoever has the address now")
+    func masqueradedAgain() throws {
+        var fixture = closed
+        fixture.ingress[WEIR_GROUP_MASQUERADED.rawValue] = ImageFixture.allow(3)
+        let wire = try Wire(fixture)
+        let spec = try packet("192.0.2.10", "10.0.1.1", .udp) { $0.destinationPort = 53 }
+        #expect(wire.receive(spec) == .none)
+        fixture.addresses = []
+        try wire.commit(fixture)
+        #expect(wire.send(spec.reversed) == .none)
+    }
+
+    @Test("an icmp error about a multicast packet names no endpoint and is judged by itself")
+    func quotedMulticast() throws {
+        var fixture = closed
+        fixture.ingress[WEIR_GROUP_MULTICAST.rawValue] = ImageFixture.allow()
+        let wire = try Wire(fixture)
+        let query = try packet("10.0.1.2", "224.0.0.251", .udp)
+        #expect(wire.receive(query) == .none)
+        let error = try packet("10.0.1.1", "10.0.1.2", .icmp) {
+            $0.icmpType = 3
+            $0.payload = PacketBuilder.packet(query)
+        }
+        #expect(wire.send(error) == .policyDefaultDeny)
+    }
+
     @Test("an icmp error that quotes a fragment gives no cover")
     func quotedFragment() throws {
         let wire = try Wire(closed)
