@@ -74,7 +74,9 @@ struct Composer {
             notes.append(Diagnostic.Note(context, at: position.location(in: path)))
         }
         diagnostics.append(
-            Diagnostic(.error, .syntax, error.message, at: error.position.location(in: path), notes: notes))
+            Diagnostic(
+                .error, error.isTooDeep ? .nestingTooDeep : .syntax, error.message,
+                at: error.position.location(in: path), notes: notes))
     }
 
     /// Returns the root when a document ends.
@@ -113,7 +115,7 @@ struct Composer {
     private func apply(_ tag: String?, to scalar: Scalar, at position: LocatedNode.Position) throws -> Scalar {
         switch tag {
         case nil: return scalar
-        case "!", "tag:yaml.org,2002:str": return Scalar(scalar.text, isPlain: false)
+        case "tag:yaml.org,2002:str": return Scalar(scalar.text, isPlain: false)
         case "tag:yaml.org,2002:int", "tag:yaml.org,2002:bool", "tag:yaml.org,2002:null", "tag:yaml.org,2002:float":
             return Scalar(scalar.text, isPlain: true)
         case .some(let tag):
