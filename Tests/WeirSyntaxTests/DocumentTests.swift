@@ -125,7 +125,7 @@ import WeirSyntax
         arguments: [
             ("", Scalar.Value.null), ("~", .null), ("null", .null), ("NULL", .null), ("nULL", .string),
             ("true", .boolean(true)), ("True", .boolean(true)), ("yes", .boolean(true)), ("on", .boolean(true)),
-            ("y", .boolean(true)), ("off", .boolean(false)), ("N", .boolean(false)), ("tRue", .string),
+            ("y", .string), ("off", .boolean(false)), ("N", .string), ("tRue", .string),
             ("0", .integer(0)), ("-7", .integer(-7)), ("+7", .integer(7)), ("010", .integer(8)), ("08", .number),
             ("0x1F", .integer(31)), ("0o17", .integer(15)), ("0b101", .integer(5)), ("1_000", .integer(1000)),
             ("9223372036854775807", .integer(.max)), ("9223372036854775808", .number), ("--1", .string),
