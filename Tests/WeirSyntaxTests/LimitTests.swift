@@ -77,7 +77,7 @@ import WeirSyntax
         #expect(diagnostics.all.map(\.id) == [.syntax])
     }
 
-    @Test("a duplicate key is refused with a note about the first", arguments: [2, 20])
+    @Test("a duplicate key is refused with a note about the first", arguments: [2, 20, 21, 22, 100])
     func duplicateKeys(count: Int) {
         let filler = (0..<count).map { "k\($0): x\n" }.joined()
         let sample = Sample("apiVersion: v1\nkind: A\n⟦a: 1\n\(filler)⟦a: 2\n")
