@@ -24,7 +24,7 @@ struct Composer {
         var isMapping: Bool
         var items: [LocatedNode] = []
         var entries: [LocatedNode.Entry] = []
-        /// Filled from the eighth entry on; below that a scan is cheaper.
+        /// Filled from `indexedFrom` entries on; below that a scan is cheaper.
         var keys: [String: LocatedNode.Position] = [:]
         var pendingKey: (text: String, position: LocatedNode.Position, isMerge: Bool)?
         var merged: [LocatedNode] = []
@@ -32,6 +32,8 @@ struct Composer {
         /// How many levels are below this one so far.
         var height = 0
     }
+
+    private static let indexedFrom = 24
 
     private struct Anchored {
         var node: LocatedNode
@@ -74,7 +76,9 @@ struct Composer {
             notes.append(Diagnostic.Note(context, at: position.location(in: path)))
         }
         diagnostics.append(
-            Diagnostic(.error, .syntax, error.message, at: error.position.location(in: path), notes: notes))
+            Diagnostic(
+                .error, error.isTooDeep ? .nestingTooDeep : .syntax, error.message,
+                at: error.position.location(in: path), notes: notes))
     }
 
     /// Returns the root when a document ends.
@@ -113,7 +117,7 @@ struct Composer {
     private func apply(_ tag: String?, to scalar: Scalar, at position: LocatedNode.Position) throws -> Scalar {
         switch tag {
         case nil: return scalar
-        case "!", "tag:yaml.org,2002:str": return Scalar(scalar.text, isPlain: false)
+        case "tag:yaml.org,2002:str": return Scalar(scalar.text, isPlain: false)
         case "tag:yaml.org,2002:int", "tag:yaml.org,2002:bool", "tag:yaml.org,2002:null", "tag:yaml.org,2002:float":
             return Scalar(scalar.text, isPlain: true)
         case .some(let tag):
@@ -137,7 +141,7 @@ struct Composer {
 
     private mutating func open(_ collection: Collection) throws {
         guard stack.count < limits.nesting else { throw tooDeep(at: collection.position) }
-        if let parent = stack.last, parent.isMapping, parent.pendingKey == nil {
+        if !stack.isEmpty, stack[stack.count - 1].isMapping, stack[stack.count - 1].pendingKey == nil {
             throw Abandoned(.syntax, "a key must be a scalar", at: collection.position.location(in: path))
         }
         stack.append(collection)
@@ -204,11 +208,11 @@ struct Composer {
     private mutating func append(_ entry: LocatedNode.Entry, keyAt position: LocatedNode.Position, to top: Int) {
         stack[top].entries.append(entry)
         let count = stack[top].entries.count
-        if count == 8 {
+        if count == Self.indexedFrom {
             for earlier in stack[top].entries {
                 stack[top].keys[earlier.key] = earlier.keyPosition
             }
-        } else if count > 8 {
+        } else if count > Self.indexedFrom {
             stack[top].keys[entry.key] = position
         }
     }

@@ -1,4 +1,7 @@
 /// A scalar as written, and what it means to kubectl, whose YAML is 1.1 with Go's numbers.
+///
+/// One difference on purpose: `y` and `n` are strings, as in most parsers. They are common names
+/// (Cyclonus' namespaces are x, y and z), and where a boolean belongs they are still refused.
 package struct Scalar: Hashable, Sendable {
     package enum Value: Hashable, Sendable {
         case null
@@ -47,10 +50,10 @@ package struct Scalar: Hashable, Sendable {
     private static let words: [String: Value] = {
         var words: [String: Value] = [:]
         for word in ["~", "null", "Null", "NULL"] { words[word] = .null }
-        for word in ["true", "True", "TRUE", "yes", "Yes", "YES", "on", "On", "ON", "y", "Y"] {
+        for word in ["true", "True", "TRUE", "yes", "Yes", "YES", "on", "On", "ON"] {
             words[word] = .boolean(true)
         }
-        for word in ["false", "False", "FALSE", "no", "No", "NO", "off", "Off", "OFF", "n", "N"] {
+        for word in ["false", "False", "FALSE", "no", "No", "NO", "off", "Off", "OFF"] {
             words[word] = .boolean(false)
         }
         return words

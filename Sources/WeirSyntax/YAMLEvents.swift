@@ -20,6 +20,8 @@ enum YAMLEvent {
 struct YAMLSyntaxError: Error {
     var message: String
     var position: LocatedNode.Position
+    /// libyaml's look-ahead met its own nesting limit before we met ours.
+    var isTooDeep = false
     /// What libyaml was in the middle of, such as `while parsing a block mapping`.
     var context: String?
     var contextPosition: LocatedNode.Position?
@@ -108,10 +110,12 @@ private func syntaxError(
     let mark = unsafe parser.pointee.problem_mark
     let offset = Int(mark.index)
     var message = problem
+    let isTooDeep = problem.hasPrefix("Maximum nesting level reached")
+    if isTooDeep { message = "nested deeper than a thousand levels" }
     if problem == "found character that cannot start any token", unsafe tabStands(at: offset, in: input) {
         message = "a tab cannot indent YAML; use spaces"
     }
-    var error = YAMLSyntaxError(message: message, position: position(mark))
+    var error = YAMLSyntaxError(message: message, position: position(mark), isTooDeep: isTooDeep)
     if let context = unsafe parser.pointee.context {
         error.context = unsafe String(cString: context)
         error.contextPosition = unsafe position(parser.pointee.context_mark)
