@@ -9,9 +9,7 @@
 #include <netlink/msg.h>
 #include <netlink/netlink.h>
 #include <netlink/route/addr.h>
-#include <netlink/route/classifier.h>
 #include <netlink/route/link.h>
-#include <netlink/route/qdisc.h>
 #include <net/if.h>
 #include <pthread.h>
 #include <sched.h>
@@ -332,43 +330,67 @@ int weir_nl_namespace_id(int namespace_fd, int32_t *id)
 	return seen < 0 ? seen : 0;
 }
 
-struct qdisc_search {
-	struct list list;
+/*
+ * Qdiscs and filters are parsed here: a static libnl-route has an empty table of their kinds, which its own parser
+ * does not survive.
+ */
+struct tc_search {
 	uint32_t ifindex;
 	int found;
 };
 
-static void match_clsact(struct nl_object *object, void *context)
+static int match_clsact(struct nlmsghdr *header, void *context)
 {
-	struct qdisc_search *search = (struct qdisc_search *)context;
-	struct rtnl_tc *qdisc = (struct rtnl_tc *)object;
-	const char *kind = rtnl_tc_get_kind(qdisc);
-	if ((uint32_t)rtnl_tc_get_ifindex(qdisc) == search->ifindex && kind && !strcmp(kind, "clsact"))
+	struct tc_search *search = context;
+	struct tcmsg *message = nlmsg_data(header);
+	if (header->nlmsg_type != RTM_NEWQDISC || !nlmsg_valid_hdr(header, sizeof(*message)))
+		return -EBADMSG;
+	struct nlattr *kind = nlmsg_find_attr(header, sizeof(*message), TCA_KIND);
+	if ((uint32_t)message->tcm_ifindex == search->ifindex && kind && !nla_strcmp(kind, "clsact"))
 		search->found = 1;
+	return 0;
+}
+
+static int any_filter(struct nlmsghdr *header, void *context)
+{
+	struct tc_search *search = context;
+	struct tcmsg *message = nlmsg_data(header);
+	if (header->nlmsg_type != RTM_NEWTFILTER || !nlmsg_valid_hdr(header, sizeof(*message)))
+		return -EBADMSG;
+	search->found = 1;
+	return 0;
+}
+
+static int search_tc(int type, struct tcmsg body, int (*parse)(struct nlmsghdr *, void *))
+{
+	struct tc_search search = {.ifindex = (uint32_t)body.tcm_ifindex};
+	struct nl_msg *message = nlmsg_alloc_simple(type, NLM_F_REQUEST | NLM_F_DUMP);
+	if (!message)
+		return -ENOMEM;
+	if (nlmsg_append(message, &body, sizeof(body), NLMSG_ALIGNTO)) {
+		nlmsg_free(message);
+		return -ENOMEM;
+	}
+	int seen = ask(message, parse, &search);
+	return seen < 0 ? seen : search.found;
 }
 
 int weir_nl_has_clsact(uint32_t ifindex)
 {
-	struct qdisc_search search = {.ifindex = ifindex};
-	int error = visit(rtnl_qdisc_alloc_cache, match_clsact, &search.list);
-	return error ? error : search.found;
+	return search_tc(RTM_GETQDISC, (struct tcmsg){.tcm_family = AF_UNSPEC, .tcm_ifindex = (int)ifindex},
+			 match_clsact);
 }
 
-int weir_nl_filter_count(uint32_t ifindex, int egress_hook)
+int weir_nl_has_filters(uint32_t ifindex, int egress_hook)
 {
-	struct nl_sock *socket = NULL;
-	struct nl_cache *cache = NULL;
-	int error = open_route_socket(&socket);
-	if (error)
-		return error;
-	uint32_t parent = TC_H_MAKE(TC_H_CLSACT, egress_hook ? TC_H_MIN_EGRESS : TC_H_MIN_INGRESS);
-	error = rtnl_cls_alloc_cache(socket, (int)ifindex, parent, &cache);
-	nl_socket_free(socket);
-	if (error)
-		return errno_of(error);
-	int count = nl_cache_nitems(cache);
-	nl_cache_free(cache);
-	return count;
+	return search_tc(RTM_GETTFILTER,
+			 (struct tcmsg){
+				 .tcm_family = AF_UNSPEC,
+				 .tcm_ifindex = (int)ifindex,
+				 .tcm_parent = TC_H_MAKE(TC_H_CLSACT,
+							 egress_hook ? TC_H_MIN_EGRESS : TC_H_MIN_INGRESS),
+			 },
+			 any_filter);
 }
 
 struct errand {

@@ -3,9 +3,9 @@ package import WeirMaps
 
 /// One map in the kernel, held by a descriptor. Dropping it does not remove a pinned map.
 ///
-/// Keys and values have the schema's sizes. The kernel pads per-CPU values to eight bytes; here they are
-/// one CPU's value after the other without padding. An array of maps takes a descriptor (see `place`)
-/// and answers with a map's id.
+/// Keys and values have the schema's sizes; per-CPU values are one CPU's value after the other, each padded to
+/// eight bytes as the system call wants them. An array of maps takes a descriptor (see `place`) and answers with
+/// a map's id.
 ///
 /// A class because `BPFMap` is shared by whoever looks into it. Not Sendable: a map belongs to its thread's work.
 package final class KernelMap: BPFMap {
@@ -89,12 +89,11 @@ package final class KernelMap: BPFMap {
         }
         if result == -ENOENT { return nil }
         guard result == 0 else { throw MapError(errno: -result) }
-        return withoutPadding(value)
+        return value
     }
 
     package func update(_ key: [UInt8], _ value: [UInt8], mode: UpdateMode) throws(MapError) {
-        let value = try withPadding(value)
-        guard key.count == schema.keySize else { throw .invalid }
+        guard key.count == schema.keySize, value.count == kernelValueSize else { throw .invalid }
         // SAFETY: both arrays have the kernel's sizes; the kernel only reads.
         let result = unsafe value.withUnsafeBytes { value in
             unsafe key.withUnsafeBytes {
@@ -269,24 +268,6 @@ package final class KernelMap: BPFMap {
     /// Empties an element or fills it with what it had before.
     package func restore(_ map: KernelMap?, at index: Int) throws(MapError) {
         if let map { try place(map, at: index) } else { try removeInner(at: index) }
-    }
-
-    // MARK: Padding of per-CPU values
-
-    private func withoutPadding(_ value: [UInt8]) -> [UInt8] {
-        guard schema.type == .perCPUArray, schema.valueSize % 8 != 0 else { return value }
-        let stride = (schema.valueSize + 7) / 8 * 8
-        return (0..<possibleCPUs).flatMap { value[$0 * stride..<$0 * stride + schema.valueSize] }
-    }
-
-    private func withPadding(_ value: [UInt8]) throws(MapError) -> [UInt8] {
-        guard schema.type == .perCPUArray else {
-            guard value.count == schema.valueSize else { throw .invalid }
-            return value
-        }
-        guard value.count == schema.valueSize * possibleCPUs else { throw .invalid }
-        let padding = [UInt8](repeating: 0, count: (8 - schema.valueSize % 8) % 8)
-        return (0..<possibleCPUs).flatMap { value[$0 * schema.valueSize..<($0 + 1) * schema.valueSize] + padding }
     }
 }
 

@@ -113,7 +113,7 @@ struct Attacher: ~Copyable {
 
     func removeQdiscIfOurs(_ interface: UInt32) throws {
         var saved = try state.load()
-        guard saved.createdQdiscs.contains(interface), try netlink.filterCount(interface: interface) == 0 else { return }
+        guard saved.createdQdiscs.contains(interface), try !netlink.hasFilters(interface: interface) else { return }
         if try netlink.hasClsact(interface: interface) { try ClassicFilter.destroyQdisc(interface: interface) }
         saved.createdQdiscs.remove(interface)
         try state.save(saved)

@@ -117,16 +117,15 @@ package struct Netlink: Sendable {
         return result != 0
     }
 
-    /// How many filters of anybody clsact carries, both hooks together; an interface that is gone has none.
-    package func filterCount(interface: UInt32) throws(NetlinkError) -> Int {
-        var total = 0
+    /// Whether clsact carries a filter of anybody on either hook; an interface that is gone has none.
+    package func hasFilters(interface: UInt32) throws(NetlinkError) -> Bool {
         for egressHook: Int32 in [0, 1] {
-            let result = weir_nl_filter_count(interface, egressHook)
+            let result = weir_nl_has_filters(interface, egressHook)
             if [-ENODEV, -ENOENT, -EINVAL].contains(result) { continue }
             guard result >= 0 else { throw NetlinkError("list filters of interface", "\(interface)", result: result) }
-            total += Int(result)
+            if result > 0 { return true }
         }
-        return total
+        return false
     }
 
     /// This namespace's number for another; nil: it has none, so no interface here has its peer there.

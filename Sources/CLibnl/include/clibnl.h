@@ -45,9 +45,9 @@ int weir_nl_default_route_interfaces(uint32_t **ifindexes, size_t *count);
 /* This namespace's number for another one; -1: it has none. */
 int weir_nl_namespace_id(int namespace_fd, int32_t *id);
 
-/* Whether an interface has clsact, and how many filters are on one of its hooks. */
+/* 0 or 1: whether an interface has clsact, and whether a filter of anybody is on one of its hooks. */
 int weir_nl_has_clsact(uint32_t ifindex);
-int weir_nl_filter_count(uint32_t ifindex, int egress_hook);
+int weir_nl_has_filters(uint32_t ifindex, int egress_hook);
 
 /*
  * Runs body(context) on a thread of its own that has entered the namespace and ends afterwards: setns() is per
