@@ -117,9 +117,25 @@ let package = Package(
                 "MapConformance", "WeirTestSupport",
             ],
             swiftSettings: strict),
-        .testTarget(name: "WeirKernelTests", dependencies: ["WeirKernel", "WeirNetlink"], swiftSettings: strict),
-        .testTarget(name: "WeirNetlinkTests", dependencies: ["WeirNetlink"], swiftSettings: strict),
-        .testTarget(name: "WeirLoaderTests", dependencies: ["WeirLoader"], swiftSettings: strict),
+        // Root, in their own network namespaces; WEIR_REQUIRE_KERNEL=1 makes a missing capability a failure.
+        .target(
+            name: "TestNetwork",
+            dependencies: ["WeirABI", "WeirDiagnostics", "WeirImage", "WeirMaps", "WeirModel", "WeirNetlink"],
+            path: "Tests/TestNetwork", swiftSettings: strict),
+        .testTarget(
+            name: "WeirKernelTests",
+            dependencies: [
+                "CLibbpf", "WeirKernel", "WeirNetlink", "WeirABI", "WeirFlow", "WeirImage", "WeirMaps", "WeirModel",
+                "MapConformance", "TestNetwork",
+            ],
+            swiftSettings: strict),
+        .testTarget(
+            name: "WeirNetlinkTests", dependencies: ["WeirNetlink", "WeirModel", "TestNetwork"],
+            swiftSettings: strict),
+        .testTarget(
+            name: "WeirLoaderTests",
+            dependencies: ["WeirLoader", "WeirKernel", "WeirImage", "WeirMaps", "WeirModel", "TestNetwork"],
+            swiftSettings: strict),
         .testTarget(
             name: "WeirConformanceTests",
             dependencies: [
