@@ -43,7 +43,13 @@ let package = Package(
                 .product(name: "Crypto", package: "swift-crypto"),
             ],
             swiftSettings: strict),
-        .target(name: "WeirCompiler", dependencies: ["WeirABI", "WeirMaps", "WeirModel", "WeirImage"], swiftSettings: strict),
+        .target(
+            name: "WeirCompiler",
+            dependencies: [
+                "WeirABI", "WeirMaps", "WeirModel", "WeirImage",
+                .product(name: "OrderedCollections", package: "swift-collections"),
+            ],
+            swiftSettings: strict),
         .target(name: "WeirFlow", dependencies: ["WeirModel", "WeirImage"], swiftSettings: strict),
         .target(
             name: "WeirEmulator", dependencies: ["WeirABI", "WeirImage", "WeirMaps", "WeirFlow", "WeirModel"],

@@ -1,3 +1,4 @@
+internal import OrderedCollections
 internal import WeirABI
 internal import WeirImage
 internal import WeirModel
@@ -10,7 +11,7 @@ struct DecisionMatrix: Sendable {
     /// For each candidate its class.
     private(set) var classOfCandidate: [Int] = []
     /// Distinct tables; `cells` points into them.
-    private(set) var tables: [PortTable] = []
+    private(set) var tables: OrderedSet<PortTable> = []
     /// `cells[ruleSet][class]`: index into `tables`.
     private(set) var cells: [[Int]] = []
 
@@ -27,34 +28,23 @@ struct DecisionMatrix: Sendable {
     init(
         resolution: RuleSetResolution, catalogue: PeerCatalogue, inventory: Inventory, options: PolicyOptions
     ) {
-        var peersIndex: [Peers: Int] = [:]
-        let peersOfRule = resolution.rules.map { applied -> Int in
-            let peers = applied.rule.peers
-            let index = peersIndex[peers] ?? peersIndex.count
-            peersIndex[peers] = index
-            return index
-        }
-        let distinctPeers = peersIndex.sorted { $0.value < $1.value }.map(\.key)
+        var distinctPeers: OrderedSet<Peers> = []
+        let peersOfRule = resolution.rules.map { distinctPeers.append($0.rule.peers).index }
         let matches = Self.matches(of: distinctPeers, in: catalogue.candidates)
         let namesMatter = resolution.rules.contains { $0.rule.direction == .egress && $0.rule.ports.hasNames }
 
         var representatives: [Int] = []
-        var signatures: [Signature: Int] = [:]
-        for (index, candidate) in catalogue.candidates.enumerated() {
+        var signatures: OrderedSet<Signature> = []
+        for (candidateIndex, candidate) in catalogue.candidates.enumerated() {
             let signature = Signature(
-                fixedGroup: candidate.kind.fixedGroup, matches: matches[index],
+                fixedGroup: candidate.fixedGroup, matches: matches[candidateIndex],
                 ports: namesMatter ? candidate.ports : [])
-            if let known = signatures[signature] {
-                classOfCandidate.append(known)
-            } else {
-                signatures[signature] = representatives.count
-                classOfCandidate.append(representatives.count)
-                representatives.append(index)
-            }
+            let (isNew, index) = signatures.append(signature)
+            if isNew { representatives.append(candidateIndex) }
+            classOfCandidate.append(index)
         }
 
         let everyPort = Array(Set(inventory.endpoints.flatMap(\.ports))).sorted()
-        var tableIndex: [PortTable: Int] = [:]
         for ruleSet in resolution.ruleSets {
             // Classes that the rule set's own rules match alike share the work, too.
             var memo: [CellKey: Int] = [:]
@@ -68,16 +58,12 @@ struct DecisionMatrix: Sendable {
                                 resolution.rules[rule].rule.action == .allow ? .yes : .possibly
                             return match == .yes || match == needed
                         },
-                        ports: namesMatter ? candidate.ports : [], kind: candidate.kind.fixedGroup)
+                        ports: namesMatter ? candidate.ports : [], kind: candidate.fixedGroup)
                     if let known = memo[key] { return known }
                     let table = Self.table(
                         ruleSet, applied: key.applied.map { resolution.rules[$0] }, candidate: candidate,
                         everyPort: everyPort)
-                    let index = tableIndex[table] ?? tables.count
-                    if index == tables.count {
-                        tables.append(table)
-                        tableIndex[table] = index
-                    }
+                    let index = tables.append(table).index
                     memo[key] = index
                     return index
                 })
@@ -125,7 +111,7 @@ struct DecisionMatrix: Sendable {
     }
 
     /// `result[candidate][peers]`. Selectors are asked only of candidates that have a label they need.
-    private static func matches(of distinctPeers: [Peers], in candidates: [PeerCandidate]) -> [[PeerMatch]] {
+    private static func matches(of distinctPeers: OrderedSet<Peers>, in candidates: OrderedSet<PeerCandidate>) -> [[PeerMatch]] {
         var result = [[PeerMatch]](
             repeating: [PeerMatch](repeating: .no, count: distinctPeers.count), count: candidates.count)
         var endpointsWithLabel: [LabelKey: [String: [Int]]] = [:]

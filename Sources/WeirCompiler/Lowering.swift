@@ -1,3 +1,4 @@
+internal import OrderedCollections
 internal import WeirABI
 internal import WeirImage
 internal import WeirMaps
@@ -115,9 +116,9 @@ struct Lowering {
     }
 }
 
-/// Classes with an equal column are one group. Groups are numbered by their first member.
+/// Classes with an equal column are one group. Groups are numbered by their first member, after those with a fixed
+/// number. A region that nothing tells apart from the rest of its family's world is that world.
 private struct PeerGroups {
-    private(set) var count: Int
     /// A class that stands for the group; nil for numbers that no candidate has.
     private(set) var classOfGroup: [Int?]
     private var groupOfCandidate: [PeerGroup] = []
@@ -127,31 +128,27 @@ private struct PeerGroups {
         var groupOfColumn: [[Int]: PeerGroup] = [:]
         for (index, candidate) in catalogue.candidates.enumerated() {
             let representative = matrix.classOfCandidate[index]
-            var group = candidate.kind.fixedGroup
-            if candidate.prefixes == [Prefix(all: .ipv4)] { group = PeerGroup(WEIR_GROUP_WORLD_IPV4) }
-            if candidate.prefixes == [Prefix(all: .ipv6)] { group = PeerGroup(WEIR_GROUP_WORLD_IPV6) }
-            if let group {
-                classOfGroup[Int(group.rawValue)] = representative
-                groupOfCandidate.append(group)
-                if case .outside = candidate.kind {
-                    // Regions that nothing tells apart from the rest of the world are the world.
-                    let column = matrix.cells.map { $0[representative] }
-                    if groupOfColumn[column] == nil { groupOfColumn[column] = group }
-                }
-                continue
-            }
             let column = matrix.cells.map { $0[representative] }
-            if let known = groupOfColumn[column] {
-                groupOfCandidate.append(known)
+            let group: PeerGroup
+            if let fixed = candidate.fixedGroup {
+                group = fixed
+                classOfGroup[Int(fixed.rawValue)] = representative
+            } else if let world = candidate.kind.world, let root = classOfGroup[Int(world.rawValue)],
+                matrix.cells.allSatisfy({ $0[root] == $0[representative] })
+            {
+                group = world
+            } else if let known = groupOfColumn[column] {
+                group = known
             } else {
-                let fresh = PeerGroup(rawValue: UInt32(classOfGroup.count))
-                groupOfColumn[column] = fresh
+                group = PeerGroup(rawValue: UInt32(classOfGroup.count))
+                groupOfColumn[column] = group
                 classOfGroup.append(representative)
-                groupOfCandidate.append(fresh)
             }
+            groupOfCandidate.append(group)
         }
-        count = classOfGroup.count
     }
+
+    var count: Int { classOfGroup.count }
 
     func group(ofCandidate candidate: Int) -> PeerGroup { groupOfCandidate[candidate] }
 }
@@ -192,8 +189,7 @@ private struct TableNumbers {
     private var actions: [Action?] = []
 
     init(matrix: DecisionMatrix, attributions: AttributionNumbers) {
-        var contents: [[MapEntry]] = []
-        var indexOfContent: [[MapEntry]: Int] = [:]
+        var contents: OrderedSet<[MapEntry]> = []
         var contentOfTable: [Int?] = []
         for table in matrix.tables {
             guard !table.ranges.isEmpty else {
@@ -201,14 +197,8 @@ private struct TableNumbers {
                 contentOfTable.append(nil)
                 continue
             }
-            let content = Self.content(table, attributions)
-            let index = indexOfContent[content] ?? contents.count
-            if index == contents.count {
-                contents.append(content)
-                indexOfContent[content] = index
-            }
             actions.append(nil)
-            contentOfTable.append(index)
+            contentOfTable.append(contents.append(Self.content(table, attributions)).index)
         }
         let order = contents.indices.sorted { contents[$0].lexicographicallyPrecedes(contents[$1]) }
         var numberOfContent = [TableID](repeating: TableID(rawValue: 0), count: contents.count)
@@ -255,32 +245,26 @@ private struct TableNumbers {
 
 /// Names for people: every candidate's labels or prefix, numbered in order of appearance from 1.
 private struct IdentityNumbers {
-    private(set) var names = ["unknown"]
+    private var distinct: OrderedSet<String> = ["unknown"]
     private var numbers: [UInt32] = []
 
     init(catalogue: PeerCatalogue) {
-        var known: [String: UInt32] = [:]
         for candidate in catalogue.candidates {
             let name =
                 switch candidate.kind {
                 case .endpoint, .host, .remoteNode: candidate.labels.description
                 case .outside:
-                    candidate.prefixes.filter { $0.length > 0 }.map { "cidr:\($0)" }.first
-                        ?? candidate.labels.description
+                    candidate.prefixes.first { $0.length > 0 }.map { "cidr:\($0)" } ?? candidate.labels.description
                 case .unknownPod: "unknown-pod"
                 case .masqueraded: "masqueraded"
                 case .service: "service"
                 case .multicast: "multicast"
                 }
-            if let number = known[name] {
-                numbers.append(number)
-            } else {
-                known[name] = UInt32(names.count)
-                numbers.append(UInt32(names.count))
-                names.append(name)
-            }
+            numbers.append(UInt32(distinct.append(name).index))
         }
     }
+
+    var names: [String] { Array(distinct) }
 
     func number(ofCandidate candidate: Int) -> UInt32 { numbers[candidate] }
 }

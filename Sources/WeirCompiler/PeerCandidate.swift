@@ -27,15 +27,12 @@ struct PeerCandidate: Hashable, Sendable {
         case service
         case multicast
 
-        /// The group number that the ABI fixes for this kind.
-        var fixedGroup: PeerGroup? {
+        /// The group of everything outside in the same family.
+        var world: PeerGroup? {
             switch self {
-            case .endpoint, .remoteNode, .outside: nil
-            case .host: PeerGroup(WEIR_GROUP_HOST)
-            case .unknownPod: PeerGroup(WEIR_GROUP_UNKNOWN_POD)
-            case .masqueraded: PeerGroup(WEIR_GROUP_MASQUERADED)
-            case .service: PeerGroup(WEIR_GROUP_SERVICE)
-            case .multicast: PeerGroup(WEIR_GROUP_MULTICAST)
+            case .outside(.ipv4): PeerGroup(WEIR_GROUP_WORLD_IPV4)
+            case .outside(.ipv6): PeerGroup(WEIR_GROUP_WORLD_IPV6)
+            default: nil
             }
         }
     }
@@ -47,6 +44,19 @@ struct PeerCandidate: Hashable, Sendable {
     var prefixes: [Prefix] = []
     /// What an egress rule's named ports mean at this peer. Sorted.
     var ports: [NamedPort] = []
+
+    /// The group number that the ABI fixes for this candidate.
+    var fixedGroup: PeerGroup? {
+        switch kind {
+        case .endpoint, .remoteNode: nil
+        case .outside(let family): prefixes == [Prefix(all: family)] ? kind.world : nil
+        case .host: PeerGroup(WEIR_GROUP_HOST)
+        case .unknownPod: PeerGroup(WEIR_GROUP_UNKNOWN_POD)
+        case .masqueraded: PeerGroup(WEIR_GROUP_MASQUERADED)
+        case .service: PeerGroup(WEIR_GROUP_SERVICE)
+        case .multicast: PeerGroup(WEIR_GROUP_MULTICAST)
+        }
+    }
 
     func matches(_ peers: Peers) -> PeerMatch {
         switch peers {

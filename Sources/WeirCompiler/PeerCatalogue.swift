@@ -1,3 +1,4 @@
+internal import OrderedCollections
 internal import WeirImage
 internal import WeirModel
 
@@ -5,13 +6,11 @@ internal import WeirModel
 ///
 /// Candidates are in canonical order: fixed kinds, endpoints by labels, nodes, regions by prefix.
 struct PeerCatalogue: Sendable {
-    private(set) var candidates: [PeerCandidate] = []
+    private(set) var candidates: OrderedSet<PeerCandidate> = []
     /// Known addresses, each with its candidate.
     private(set) var addresses: [(address: IPAddress, candidate: Int)] = []
     /// Regions of the address space, sorted: a prefix comes before what it contains.
     private(set) var regions: [(prefix: Prefix, candidate: Int)] = []
-
-    private var indices: [PeerCandidate: Int] = [:]
 
     init(inventory: Inventory, node: String, rulePrefixes: Set<Prefix>, options: PolicyOptions) {
         addFixedKinds()
@@ -25,12 +24,7 @@ struct PeerCatalogue: Sendable {
         addresses.sort { $0.address < $1.address }
     }
 
-    private mutating func index(of candidate: PeerCandidate) -> Int {
-        if let known = indices[candidate] { return known }
-        candidates.append(candidate)
-        indices[candidate] = candidates.count - 1
-        return candidates.count - 1
-    }
+    private mutating func index(of candidate: PeerCandidate) -> Int { candidates.append(candidate).index }
 
     private mutating func addFixedKinds() {
         _ = index(of: PeerCandidate(kind: .masqueraded))

@@ -1,3 +1,4 @@
+internal import OrderedCollections
 internal import WeirModel
 
 /// What one direction of one endpoint is judged by. Endpoints with an equal rule set share a row of `peers`.
@@ -25,7 +26,7 @@ struct RuleSetResolution: Sendable {
     private(set) var origins: [RuleOrigin] = []
     private(set) var rules: [AppliedRule] = []
     /// Distinct rule sets in canonical order: endpoints by name, egress before ingress.
-    private(set) var ruleSets: [RuleSet] = []
+    private(set) var ruleSets: OrderedSet<RuleSet> = []
     /// For each local endpoint, the index of its egress and of its ingress rule set.
     private(set) var endpointRuleSets: [(egress: Int, ingress: Int)] = []
     /// Every prefix that a local rule mentions, exceptions included.
@@ -54,7 +55,6 @@ struct RuleSetResolution: Sendable {
             }
         }
 
-        var known: [RuleSet: Int] = [:]
         for endpoint in endpoints {
             let matching = specs.indices.filter { specs[$0].subject.matches(endpoint.labels) }
             let indices = [Direction.egress, .ingress].map { direction -> Int in
@@ -63,10 +63,7 @@ struct RuleSetResolution: Sendable {
                     rules: matching.flatMap { rulesOfSpec[$0][direction] ?? [] }.sorted(),
                     enforcedBy: matching.filter { specs[$0].enforces.contains(direction) }.map { originOfSpec[$0] },
                     isSelected: matching.contains { specs[$0].selects.contains(direction) }, options: options)
-                if let index = known[ruleSet] { return index }
-                ruleSets.append(ruleSet)
-                known[ruleSet] = ruleSets.count - 1
-                return ruleSets.count - 1
+                return ruleSets.append(ruleSet).index
             }
             endpointRuleSets.append((indices[0], indices[1]))
         }

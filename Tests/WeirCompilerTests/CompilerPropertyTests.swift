@@ -93,6 +93,19 @@ struct CompilerPropertyTests {
         }
     }
 
+    @Test("Groups are the coarsest partition: no two compiled ones have the same column", arguments: 0..<200)
+    func coarsestGroups(offset: UInt64) throws {
+        let image = image(RandomWorld(seed: Self.baseSeed + offset))
+        let elements = image.entries(.peers).map(\.value)
+        let columns = (Int(WEIR_GROUP_FIRST_COMPILED.rawValue)..<image.groupCount).map { group in
+            stride(from: group, to: elements.count, by: image.groupCount).map { elements[$0] }
+        }
+        #expect(Set(columns).count == columns.count, "seed \(Self.baseSeed + offset)")
+        let used = [SlotMap.ipcache4, .ipcache6, .cidrs4, .cidrs6].flatMap(image.entries)
+            .compactMap { weir_peer(abiBytes: $0.value)?.group }
+        #expect(used.allSatisfy { Int($0) < image.groupCount && $0 != 0 })
+    }
+
     @Test("An image survives its own encoding, and a damaged one is refused", arguments: 0..<20)
     func codec(offset: UInt64) throws {
         let image = image(RandomWorld(seed: Self.baseSeed + offset))
