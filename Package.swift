@@ -43,7 +43,13 @@ let package = Package(
                 .product(name: "Crypto", package: "swift-crypto"),
             ],
             swiftSettings: strict),
-        .target(name: "WeirCompiler", dependencies: ["WeirModel", "WeirImage"], swiftSettings: strict),
+        .target(
+            name: "WeirCompiler",
+            dependencies: [
+                "WeirABI", "WeirMaps", "WeirModel", "WeirImage",
+                .product(name: "OrderedCollections", package: "swift-collections"),
+            ],
+            swiftSettings: strict),
         .target(name: "WeirFlow", dependencies: ["WeirModel", "WeirImage"], swiftSettings: strict),
         .target(
             name: "WeirEmulator", dependencies: ["WeirABI", "WeirImage", "WeirMaps", "WeirFlow", "WeirModel"],
@@ -81,7 +87,8 @@ let package = Package(
         .executableTarget(
             name: "weir",
             dependencies: [
-                "WeirPolicy", "WeirInventory", "WeirCompiler", "WeirEmulator", "WeirLoader",
+                "WeirABI", "WeirDiagnostics", "WeirSyntax", "WeirModel", "WeirPolicy", "WeirInventory", "WeirMaps",
+                "WeirImage", "WeirCompiler", "WeirFlow", "WeirEmulator", "WeirKernel", "WeirLoader",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ],
@@ -89,16 +96,34 @@ let package = Package(
 
         // Tests, and what several of them share.
         .target(
-            name: "MapConformance", dependencies: ["WeirMaps"], path: "Tests/MapConformance", swiftSettings: strict),
+            name: "WeirTestSupport", dependencies: ["WeirModel"], path: "Tests/WeirTestSupport",
+            swiftSettings: strict),
+        .target(
+            name: "InputTestSupport", dependencies: ["WeirSyntax"], path: "Tests/InputTestSupport",
+            swiftSettings: strict),
+        .target(
+            name: "MapConformance", dependencies: ["WeirMaps", "WeirTestSupport"], path: "Tests/MapConformance",
+            swiftSettings: strict),
+        .testTarget(name: "WeirSyntaxTests", dependencies: ["WeirSyntax", "InputTestSupport"], swiftSettings: strict),
+        .testTarget(name: "WeirPolicyTests", dependencies: ["WeirPolicy", "InputTestSupport"], swiftSettings: strict),
+        .testTarget(
+            name: "WeirInventoryTests", dependencies: ["WeirInventory", "WeirPolicy", "InputTestSupport"],
+            swiftSettings: strict),
+        .testTarget(
+            name: "WeirCompilerTests",
+            dependencies: [
+                "WeirABI", "WeirCompiler", "WeirEmulator", "WeirFlow", "WeirImage", "WeirMaps", "WeirModel",
+                "WeirTestSupport",
+            ],
+            swiftSettings: strict),
         .testTarget(
             name: "WeirEmulatorTests",
             dependencies: [
                 "WeirEmulator", "WeirABI", "WeirDiagnostics", "WeirImage", "WeirMaps", "WeirFlow", "WeirModel",
-                "MapConformance",
+                "MapConformance", "WeirTestSupport",
             ],
             swiftSettings: strict),
-
-        // Root, their own network namespaces; WEIR_REQUIRE_KERNEL=1 makes a missing capability a failure.
+        // Root, in their own network namespaces; WEIR_REQUIRE_KERNEL=1 makes a missing capability a failure.
         .target(
             name: "TestNetwork",
             dependencies: ["WeirABI", "WeirDiagnostics", "WeirImage", "WeirMaps", "WeirModel", "WeirNetlink"],
@@ -106,15 +131,26 @@ let package = Package(
         .testTarget(
             name: "WeirKernelTests",
             dependencies: [
-                "CLibbpf", "WeirKernel", "WeirNetlink", "WeirABI", "WeirFlow", "WeirImage", "WeirMaps", "WeirModel", "MapConformance",
-                "TestNetwork",
+                "CLibbpf", "WeirKernel", "WeirNetlink", "WeirABI", "WeirFlow", "WeirImage", "WeirMaps", "WeirModel",
+                "MapConformance", "TestNetwork",
             ],
             swiftSettings: strict),
         .testTarget(
-            name: "WeirNetlinkTests", dependencies: ["WeirNetlink", "WeirModel", "TestNetwork"], swiftSettings: strict),
+            name: "WeirNetlinkTests", dependencies: ["WeirNetlink", "WeirModel", "TestNetwork"],
+            swiftSettings: strict),
         .testTarget(
             name: "WeirLoaderTests",
             dependencies: ["WeirLoader", "WeirKernel", "WeirImage", "WeirMaps", "WeirModel", "TestNetwork"],
+            swiftSettings: strict),
+        .testTarget(
+            name: "WeirConformanceTests",
+            dependencies: [
+                "WeirPolicy", "WeirInventory", "WeirCompiler", "WeirEmulator", "WeirKernel", "WeirTestSupport",
+            ],
+            swiftSettings: strict),
+        .testTarget(
+            name: "WeirDifferentialTests",
+            dependencies: ["WeirCompiler", "WeirEmulator", "WeirKernel", "MapConformance", "WeirTestSupport"],
             swiftSettings: strict),
     ],
     swiftLanguageModes: [.v6],

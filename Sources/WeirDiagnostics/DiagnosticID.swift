@@ -18,6 +18,7 @@ package enum DiagnosticID: String, Sendable, CaseIterable, Codable {
     case wrongType = "wrong-type"
     case unknownKind = "unknown-kind"
     case unsupportedField = "unsupported-field"
+    case emptyValue = "empty-value"
 
     // Values
     case invalidValue = "invalid-value"
@@ -37,6 +38,7 @@ package enum DiagnosticID: String, Sendable, CaseIterable, Codable {
 
     // Several objects together
     case duplicateName = "duplicate-name"
+    case unknownGroup = "unknown-group"
     case duplicateAddress = "duplicate-address"
     case duplicateInterface = "duplicate-interface"
     case unknownNode = "unknown-node"

@@ -22,7 +22,9 @@ package final class EmulatedArrayOfMaps: EmulatedMap {
     /// A program's lookup; nil where empty or past the end.
     package func element(_ index: Int) -> EmulatedMap? { elements.indices.contains(index) ? elements[index] : nil }
 
-    override func load(_ key: [UInt8]) throws(MapError) -> [UInt8]? { element(arrayIndex(key)).map { wordBytes($0.id) } }
+    override func load(_ key: [UInt8]) throws(MapError) -> [UInt8]? {
+        element(arrayIndex(key)).map { wordBytes($0.id) }
+    }
 
     override func store(_ key: [UInt8], _ value: [UInt8], flags: UInt64) throws(MapError) {
         guard flags == UpdateMode.any.rawValue else { throw .invalid }
@@ -49,4 +51,9 @@ package final class EmulatedArrayOfMaps: EmulatedMap {
 }
 
 /// A word in host byte order.
-func wordBytes(_ word: UInt32) -> [UInt8] { (0..<4).map { UInt8(truncatingIfNeeded: word >> (UInt32($0) * 8)) } }
+func wordBytes(_ word: UInt32) -> [UInt8] {
+    [
+        UInt8(truncatingIfNeeded: word), UInt8(truncatingIfNeeded: word >> 8), UInt8(truncatingIfNeeded: word >> 16),
+        UInt8(truncatingIfNeeded: word >> 24),
+    ]
+}

@@ -8,11 +8,9 @@ package final class EmulatedMapFactory {
     package let cpuCount: Int
     package let faults: FaultPlan?
     private var nextID: UInt32 = 1
-    private var made: [UInt32: Weak] = [:]
-
-    private struct Weak {
-        weak var map: EmulatedMap?
-    }
+    /// Everything that anybody but this dictionary still holds, and what was dropped since the last `register`.
+    /// Not weak references: those would make every retain of a map slow.
+    private var made: [UInt32: EmulatedMap] = [:]
 
     package init(cpuCount: Int = 2, faults: FaultPlan? = nil) {
         precondition(cpuCount > 0)
@@ -36,7 +34,7 @@ package final class EmulatedMapFactory {
         case .arrayOfMaps: map = try makeArrayOfMaps(schema, inner: inner, id: id)
         case .ringBuffer: map = EmulatedRingBuffer(schema: schema, id: id, faults: faults)
         }
-        made[id] = Weak(map: map)
+        register(map)
         return map
     }
 
@@ -44,9 +42,15 @@ package final class EmulatedMapFactory {
         try faults?.check(.create, on: schema.name)
         try Self.check(schema)
         let map = try makeArrayOfMaps(schema, inner: inner, id: nextID)
-        made[nextID] = Weak(map: map)
         nextID += 1
+        register(map)
         return map
+    }
+
+    /// Also forgets the maps that nobody uses any more.
+    private func register(_ map: EmulatedMap) {
+        for id in Array(made.keys) where isKnownUniquelyReferenced(&made[id]) { made[id] = nil }
+        made[map.id] = map
     }
 
     private func makeArrayOfMaps(
@@ -57,7 +61,7 @@ package final class EmulatedMapFactory {
         // One level only.
         guard inner.type != .arrayOfMaps else { throw .invalid }
         return EmulatedArrayOfMaps(schema: schema, inner: inner, id: id, faults: faults) { [weak self] in
-            self?.made[$0]?.map
+            self?.made[$0]
         }
     }
 

@@ -10,6 +10,11 @@ package final class EmulatedNode {
     package struct Failure: Error, Hashable, Sendable {
         package var map: String
         package var error: MapError
+
+        package init(map: String, error: MapError) {
+            self.map = map
+            self.error = error
+        }
     }
 
     package let factory: EmulatedMapFactory
@@ -66,10 +71,23 @@ package final class EmulatedNode {
     }
 
     /// The array of maps that holds a map's two slots.
-    package func slots(of map: SlotMap) -> EmulatedArrayOfMaps { slots[SlotMap.allCases.firstIndex(of: map) ?? 0] }
+    package func slots(of map: SlotMap) -> EmulatedArrayOfMaps {
+        let position =
+            switch map {
+            case .endpoints: 0
+            case .ipcache4: 1
+            case .ipcache6: 2
+            case .cidrs4: 3
+            case .cidrs6: 4
+            case .peers: 5
+            case .verdicts: 6
+            case .rule_counters: 7
+            }
+        return slots[position]
+    }
 
     /// The map of one slot; nil where nothing was built.
-    package func map(_ map: SlotMap, slot: Int) -> (any BPFMap)? { slots(of: map).element(slot) }
+    package func map(_ map: SlotMap, slot: Int) -> (any BPFMap)? { element(map, slot) }
 
     /// Takes the records of `events`, each the bytes of a `weir_event`, oldest first.
     package func drainEvents() -> [[UInt8]] { events.drain() }
@@ -81,12 +99,8 @@ package final class EmulatedNode {
 
     private var word: UInt64 { control.find(index: 0).flatMap { UInt64(abiBytes: $0) } ?? 0 }
 
-    func slot(_ index: Int) -> Slot {
-        Slot(
-            endpoints: slots[0].element(index), ipcache4: slots[1].element(index), ipcache6: slots[2].element(index),
-            cidrs4: slots[3].element(index), cidrs6: slots[4].element(index), peers: slots[5].element(index),
-            verdicts: slots[6].element(index), ruleCounters: slots[7].element(index))
-    }
+    /// A program's lookup in the array of maps.
+    func element(_ map: SlotMap, _ index: Int) -> EmulatedMap? { slots(of: map).element(index) }
 
     // MARK: Policy
 

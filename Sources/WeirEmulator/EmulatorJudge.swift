@@ -20,7 +20,7 @@ package final class EmulatorJudge: FlowJudge {
 
     /// As `judge`; the only error is a broken promise of the compiler.
     package func decide(_ query: FlowQuery) throws(BrokenInvariant) -> Decision {
-        let slot = node.slot(Int(node.revision & 1))
+        let slot = Slot(node: node, index: Int(node.revision & 1))
         let key = wordBytes(query.endpoint)
         guard let value = slot.endpoints?.find(key), let endpoint = LocalEndpoint(value) else {
             throw BrokenInvariant(map: .endpoints, problem: .missing, key: key)

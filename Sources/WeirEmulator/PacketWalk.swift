@@ -21,7 +21,7 @@ struct PacketWalk {
         let revision = node.revision
         guard revision != 0 else { return }
         let slotIndex = Int(revision & 1)
-        let slot = node.slot(slotIndex)
+        let slot = Slot(node: node, index: slotIndex)
         guard let endpoints = slot.endpoints else { throw .noSlot }
         guard let value = endpoints.find(wordBytes(packet.interfaceIndex)), let endpoint = LocalEndpoint(value) else {
             return
@@ -118,7 +118,8 @@ struct PacketWalk {
         if isReply { flow.set(WEIR_CT_REPLY_SEEN) }
         flow.entry.expires = conntrack.now &+ TrackedFlow.timeout(flow.entry, protocol: judgement.ip.protocol)
         flow.table.overwrite(key.bytes, flow.entry.abiBytes)
-        if flow.isNew, !isReply, wasReplied, (try? conntrack.established.insert(key.bytes, flow.entry.abiBytes)) != nil {
+        if flow.isNew, !isReply, wasReplied, (try? conntrack.established.insert(key.bytes, flow.entry.abiBytes)) != nil
+        {
             try? conntrack.new.erase(key.bytes)
         }
         if case .decided(let decision) = Action(rawValue: flow.entry.action) {

@@ -21,16 +21,21 @@ package struct BrokenInvariant: Error, Hashable, Sendable, CustomStringConvertib
     }
 }
 
-/// The inner maps of one slot; nil where the slot has none.
+/// The inner maps of one slot; nil where the slot has none. Looked up when asked for.
 struct Slot {
-    var endpoints: EmulatedMap?
-    var ipcache4: EmulatedMap?
-    var ipcache6: EmulatedMap?
-    var cidrs4: EmulatedMap?
-    var cidrs6: EmulatedMap?
-    var peers: EmulatedMap?
-    var verdicts: EmulatedMap?
-    var ruleCounters: EmulatedMap?
+    let node: EmulatedNode
+    let index: Int
+
+    var endpoints: EmulatedMap? { node.element(.endpoints, index) }
+    var peers: EmulatedMap? { node.element(.peers, index) }
+    var verdicts: EmulatedMap? { node.element(.verdicts, index) }
+    var ruleCounters: EmulatedMap? { node.element(.rule_counters, index) }
+
+    func addresses(_ family: AddressFamily) -> EmulatedMap? {
+        node.element(family == .ipv4 ? .ipcache4 : .ipcache6, index)
+    }
+
+    func cidrs(_ family: AddressFamily) -> EmulatedMap? { node.element(family == .ipv4 ? .cidrs4 : .cidrs6, index) }
 }
 
 /// A peer as policy sees it.
@@ -69,13 +74,12 @@ struct PolicyWalk {
 
     /// The full address, then the longest prefix.
     private func address(_ address: IPAddress) throws(BrokenInvariant) -> weir_peer {
-        let isIPv4 = address.family == .ipv4
         let bytes = address.bytes
-        if let value = (isIPv4 ? slot.ipcache4 : slot.ipcache6)?.find(bytes), let peer = weir_peer(abiBytes: value) {
+        if let value = slot.addresses(address.family)?.find(bytes), let peer = weir_peer(abiBytes: value) {
             return peer
         }
-        let cidrs: SlotMap = isIPv4 ? .cidrs4 : .cidrs6
-        guard let map = isIPv4 ? slot.cidrs4 : slot.cidrs6 else {
+        let cidrs: SlotMap = address.family == .ipv4 ? .cidrs4 : .cidrs6
+        guard let map = slot.cidrs(address.family) else {
             throw BrokenInvariant(map: cidrs, problem: .missingMap, key: [])
         }
         let key = wordBytes(UInt32(address.family.bitWidth)) + bytes
@@ -115,9 +119,10 @@ struct PolicyWalk {
         guard let map = slot.verdicts else {
             throw BrokenInvariant(map: .verdicts, problem: .missingMap, key: [])
         }
-        let key =
-            wordBytes(UInt32(WEIR_VERDICT_PREFIX_PORT)) + wordBytes(table.rawValue)
-            + [`protocol`, UInt8(port >> 8), UInt8(truncatingIfNeeded: port), 0]
+        var key = wordBytes(UInt32(WEIR_VERDICT_PREFIX_PORT))
+        key.reserveCapacity(map.schema.keySize)
+        key += wordBytes(table.rawValue)
+        key += [`protocol`, UInt8(port >> 8), UInt8(truncatingIfNeeded: port), 0]
         guard let bytes = map.find(key), let word = UInt32(abiBytes: bytes) else { return nil }
         guard case .decided(let decision) = Action(rawValue: word) else {
             throw BrokenInvariant(map: .verdicts, problem: .table, key: key)

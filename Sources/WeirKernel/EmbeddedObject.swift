@@ -1,3 +1,4 @@
+internal import CLibbpf
 internal import WeirObjects
 
 /// The prebuilt datapath that this executable carries.
@@ -14,5 +15,11 @@ package enum EmbeddedObject {
         unsafe String(
             decoding: UnsafeBufferPointer(start: weir_manifest_bytes(), count: Int(weir_manifest_size())), as: UTF8.self
         )
+    }
+
+    /// Of the libbpf that is linked in.
+    package static var libbpfVersion: String {
+        // SAFETY: a constant string of the library.
+        unsafe String(cString: libbpf_version_string())
     }
 }

@@ -6,11 +6,20 @@ internal import WeirModel
 
 /// What an apply would change. Encodes as the JSON of `weir apply --dry-run`.
 package struct Plan: Hashable, Sendable, Codable {
+    /// One entry, in words; `before` is nil where it is new, `after` where it goes.
+    package struct EntryChange: Hashable, Sendable, Codable {
+        package var key: String
+        package var before: String?
+        package var after: String?
+    }
+
     package struct MapChange: Hashable, Sendable, Codable {
         package var map: String
         package var added: Int
         package var changed: Int
         package var removed: Int
+        /// In order of the key's bytes.
+        package var entries: [EntryChange]
     }
 
     package struct EndpointInterface: Hashable, Sendable, Codable {
@@ -52,7 +61,7 @@ extension Loader {
             guard Files.exists(layout.root) else {
                 let kind: AttachKind = options.attachMode != .clsact && checked.features.hasTCX ? .tcx : .clsact
                 plan.attach = checked.node.hooks.keys.sorted().map { describe($0, kind) }
-                plan.maps = changes(from: [:], to: checked.contents)
+                plan.maps = changes(from: [:], of: nil, to: checked.contents, of: image)
                 return plan
             }
             try requireSameNamespace(checked.node.namespace)
@@ -70,7 +79,8 @@ extension Loader {
                 plan.activeDigest = hexadecimal(abiBytes(of: try maps.meta(slot: word.activeSlot).image_digest))
             }
             plan.maps = self.changes(
-                from: word.isCommitted ? try present(maps, word.activeSlot) : [:], to: checked.contents)
+                from: word.isCommitted ? try present(maps, word.activeSlot) : [:], of: try activeImage(maps, word),
+                to: checked.contents, of: image)
             plan.hasChanges = try !isInForce(image, checked, word, maps) || !changes.isEmpty
             return plan
         }
@@ -90,15 +100,24 @@ extension Loader {
         return present
     }
 
-    private func changes(from present: [SlotMap: [MapEntry]], to contents: SlotContents) -> [Plan.MapChange] {
+    /// Values are described with the image they belong to: groups and rules are numbered by each for itself.
+    private func changes(
+        from present: [SlotMap: [MapEntry]], of former: Image?, to contents: SlotContents, of image: Image
+    ) -> [Plan.MapChange] {
         contents.maps.filter { $0.key != .rule_counters }.sorted { $0.key < $1.key }.compactMap { name, map in
             let old = Dictionary((present[name] ?? []).map { ($0.key, $0.value) }) { $1 }
             let new = Dictionary(map.entries.map { ($0.key, $0.value) }) { $1 }
-            let change = Plan.MapChange(
-                map: name.rawValue, added: new.keys.count { old[$0] == nil },
-                changed: new.count { key, value in old[key].map { $0 != value } ?? false },
-                removed: old.keys.count { new[$0] == nil })
-            return change.added + change.changed + change.removed == 0 ? nil : change
+            let keys = Set(old.keys).union(new.keys).filter { old[$0] != new[$0] }
+            guard !keys.isEmpty else { return nil }
+            return Plan.MapChange(
+                map: name.rawValue, added: keys.count { old[$0] == nil },
+                changed: keys.count { old[$0] != nil && new[$0] != nil }, removed: keys.count { new[$0] == nil },
+                entries: keys.sorted { $0.lexicographicallyPrecedes($1) }.map { key in
+                    Plan.EntryChange(
+                        key: Image.describe(key: key, of: name),
+                        before: old[key].map { (former ?? image).describe(value: $0, of: name) },
+                        after: new[key].map { image.describe(value: $0, of: name) })
+                })
         }
     }
 }

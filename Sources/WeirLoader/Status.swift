@@ -94,7 +94,7 @@ extension Loader {
                 return status
             }
             let meta = try maps.meta(slot: slot)
-            let image = try state.image(digest: abiBytes(of: meta.image_digest))
+            let image = try activeImage(maps, word)
             if image == nil { status.problems.append("the state directory has no image of the active slot") }
             status.node = image?.node
             status.endpoints = try endpoints(maps, slot, image, &status.problems)
@@ -109,10 +109,13 @@ extension Loader {
         try bordered {
             guard Files.exists(layout.root) else { return nil }
             let maps = try PinnedMaps(pinnedIn: layout.root)
-            let word = try ControlWord(try maps(.control)).load()
-            guard word.isCommitted else { return nil }
-            return try state.image(digest: abiBytes(of: try maps.meta(slot: word.activeSlot).image_digest))
+            return try activeImage(maps, try ControlWord(try maps(.control)).load())
         }
+    }
+
+    func activeImage(_ maps: PinnedMaps, _ word: ControlValue) throws -> Image? {
+        guard word.isCommitted else { return nil }
+        return try state.image(digest: abiBytes(of: try maps.meta(slot: word.activeSlot).image_digest))
     }
 
     private func slotStatus(_ maps: PinnedMaps, _ index: Int, active: Int?) throws -> NodeStatus.Slot {

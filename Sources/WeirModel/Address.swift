@@ -51,6 +51,9 @@ package struct IPAddress: Hashable, Sendable, Comparable {
         }
     }
 
+    /// 255.255.255.255.
+    package var isBroadcast: Bool { family == .ipv4 && value == 0xffff_ffff }
+
     package var isLoopback: Bool {
         switch family {
         case .ipv4: value >> 24 == 127

@@ -1,6 +1,25 @@
 import ArgumentParser
 
 @main
-struct Weir: AsyncParsableCommand {
-    static let configuration = CommandConfiguration(commandName: "weir", abstract: "eBPF policy compiler and loader")
+struct Weir: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "weir",
+        abstract: "Compile L3/L4 network policies into eBPF maps, test them anywhere, load them once.",
+        discussion: """
+            weir leaves nothing running: the kernel enforces alone from pinned programs and maps.
+
+            Examples:
+              weir compile --policies Policies/shop --inventory Policies/shop
+              weir verdict --policies Policies/shop --inventory Policies/shop \\
+                --from shop/frontend --to shop/db --port 5432/tcp
+              sudo weir apply --policies Policies/shop --inventory Policies/shop --node node-a
+
+            Every option can come from the environment: --pin-path is WEIR_PIN_PATH, and so on.
+            Exit status: 0 done; 1 invalid input; 2 something asked about was found; 3 the kernel or
+            permissions refused; 64 usage.
+            """,
+        subcommands: [
+            CompileCommand.self, VerdictCommand.self, ApplyCommand.self, StatusCommand.self, DetachCommand.self,
+            VersionCommand.self,
+        ])
 }

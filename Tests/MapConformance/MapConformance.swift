@@ -33,7 +33,7 @@ package struct MapConformance: Hashable, Sendable, CustomStringConvertible {
     package var seed: UInt64
     package var stepCount: Int
 
-    package init(_ schema: MapSchema, seed: UInt64, stepCount: Int = 2000) {
+    package init(_ schema: MapSchema, seed: UInt64, stepCount: Int = 600) {
         self.schema = schema
         self.seed = seed
         self.stepCount = stepCount

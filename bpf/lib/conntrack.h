@@ -48,8 +48,8 @@ WEIR_INLINE bool weir_tracked(const struct weir_packet *packet)
 
 /*
  * Reads the entry into `flow`; false where it is not this key's or no longer alive. `key_check`
- * comes last: the kernel writes a recycled node's value from its start, so a check that still
- * fits vouches for the fields behind it.
+ * is read last: a node that was another flow's before the last field was read does not fit. What
+ * it cannot see is a rewrite in progress, a window of 40 bytes' copying for one packet.
  */
 WEIR_INLINE bool weir_read_flow(const struct weir_conntrack *entry, weir_u32 key_check, weir_u32 now,
 				struct weir_flow *flow)

@@ -14,6 +14,8 @@ const volatile weir_u32 weir_options = WEIR_OPTION_DEFAULTS;
 /*
  * A map of which each slot has its own. The inner map is a template: the loader creates the
  * real ones with sizes from the image, which hash, LPM and BPF_F_INNER_MAP arrays permit.
+ * Sizes, not types: Linux 6.1 refuses an inner map without BTF where its template has some, and
+ * the loader's have none.
  */
 #define WEIR_SLOT_MAP(map_name, map_type, flags, key_type, value_type) \
 	struct {                                                       \
@@ -24,8 +26,8 @@ const volatile weir_u32 weir_options = WEIR_OPTION_DEFAULTS;
 			__uint(type, map_type);                        \
 			__uint(max_entries, 1);                        \
 			__uint(map_flags, flags);                      \
-			__type(key, key_type);                         \
-			__type(value, value_type);                     \
+			__uint(key_size, sizeof(key_type));            \
+			__uint(value_size, sizeof(value_type));        \
 		});                                                    \
 	} map_name SEC(".maps")
 
@@ -39,8 +41,8 @@ WEIR_SLOT_MAP(verdicts, BPF_MAP_TYPE_LPM_TRIE, BPF_F_NO_PREALLOC, struct weir_ve
 WEIR_SLOT_MAP(rule_counters, BPF_MAP_TYPE_ARRAY, BPF_F_INNER_MAP, weir_u32, struct weir_counter);
 
 /*
- * clang describes the types behind an inner map only if something else needs them whole. Nobody
- * calls this, so no program carries it; its parameter puts every layout into the object's BTF.
+ * Nobody calls this, so no program carries it; its parameter puts the layouts that no map
+ * above names as a type into the object's BTF, where a test compares them with Swift's.
  */
 struct weir_layouts {
 	struct weir_endpoint endpoint;
@@ -103,18 +105,17 @@ struct {
  * No program reads it: the kernel waits for running programs after an update of an array of
  * maps, which is what the loader needs after a store to `control`.
  */
-struct fence_inner {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 1);
-	__uint(map_flags, BPF_F_INNER_MAP);
-	__type(key, weir_u32);
-	__type(value, weir_u32);
-};
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
 	__uint(max_entries, 1);
 	__type(key, weir_u32);
-	__array(values, struct fence_inner);
+	__array(values, struct {
+		__uint(type, BPF_MAP_TYPE_ARRAY);
+		__uint(max_entries, 1);
+		__uint(map_flags, BPF_F_INNER_MAP);
+		__uint(key_size, sizeof(weir_u32));
+		__uint(value_size, sizeof(weir_u32));
+	});
 } fence SEC(".maps");
 
 /* NULL where the slot has no such map or the map no such key. */

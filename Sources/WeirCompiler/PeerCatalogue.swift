@@ -1,0 +1,104 @@
+internal import OrderedCollections
+internal import WeirImage
+internal import WeirModel
+
+/// Every candidate that the policies of one node may have to tell apart, and which address is which.
+///
+/// Candidates are in canonical order: fixed kinds, endpoints by labels, nodes, regions by prefix.
+struct PeerCatalogue: Sendable {
+    private(set) var candidates: OrderedSet<PeerCandidate> = []
+    /// Known addresses, each with its candidate.
+    private(set) var addresses: [(address: IPAddress, candidate: Int)] = []
+    /// Regions of the address space, sorted: a prefix comes before what it contains.
+    private(set) var regions: [(prefix: Prefix, candidate: Int)] = []
+
+    init(inventory: Inventory, node: String, rulePrefixes: Set<Prefix>, options: PolicyOptions) {
+        addFixedKinds()
+        addEndpoints(inventory)
+        addNodes(inventory, node: node, options: options)
+        addRegions(inventory, rulePrefixes: rulePrefixes)
+        let known = Set(addresses.map(\.address))
+        for address in inventory.serviceAddresses where !known.contains(address) {
+            addresses.append((address, index(of: PeerCandidate(kind: .service))))
+        }
+        addresses.sort { $0.address < $1.address }
+    }
+
+    private mutating func index(of candidate: PeerCandidate) -> Int { candidates.append(candidate).index }
+
+    private mutating func addFixedKinds() {
+        _ = index(of: PeerCandidate(kind: .masqueraded))
+        _ = index(of: PeerCandidate(kind: .unknownPod))
+        _ = index(of: PeerCandidate(kind: .service))
+        _ = index(of: Self.multicast)
+        _ = index(of: Self.outside(Prefix(all: .ipv4), servesAPI: false))
+        _ = index(of: Self.outside(Prefix(all: .ipv6), servesAPI: false))
+    }
+
+    private static let multicast = PeerCandidate(
+        kind: .multicast,
+        prefixes: ["224.0.0.0/4", "255.255.255.255/32", "ff00::/8"].compactMap { Prefix($0) })
+
+    private static func outside(_ prefix: Prefix, servesAPI: Bool) -> PeerCandidate {
+        let family: Entity = prefix.family == .ipv4 ? .worldIPv4 : .worldIPv6
+        var labels = [Label.reserved(.world), .reserved(family)]
+        if servesAPI { labels.append(.reserved(.kubeAPIServer)) }
+        return PeerCandidate(kind: .outside(prefix.family), labels: LabelSet(labels), prefixes: [prefix])
+    }
+
+    private mutating func addEndpoints(_ inventory: Inventory) {
+        let order = inventory.endpoints.sorted { ($0.labels, $0.qualifiedName) < ($1.labels, $1.qualifiedName) }
+        for endpoint in order {
+            let candidate = index(
+                of: PeerCandidate(kind: .endpoint, labels: endpoint.labels, ports: endpoint.ports))
+            for address in endpoint.addresses { addresses.append((address, candidate)) }
+        }
+    }
+
+    private mutating func addNodes(_ inventory: Inventory, node: String, options: PolicyOptions) {
+        let servers = Set(inventory.kubeAPIServerAddresses)
+        var host = PeerCandidate(kind: .host, labels: LabelSet([.reserved(.host)]))
+        if let own = inventory.node(named: node) {
+            if own.isKubeAPIServer || own.addresses.contains(where: servers.contains) {
+                host.labels = LabelSet([.reserved(.host), .reserved(.kubeAPIServer)])
+            }
+            if options.cidrMatchesNodes { host.prefixes = own.addresses.map { Prefix(host: $0) } }
+        }
+        let hostIndex = index(of: host)
+        for other in inventory.nodes {
+            for address in other.addresses {
+                if other.name == node {
+                    addresses.append((address, hostIndex))
+                    continue
+                }
+                var labels = [Label.reserved(.remoteNode)]
+                if other.isKubeAPIServer || servers.contains(address) { labels.append(.reserved(.kubeAPIServer)) }
+                let candidate = PeerCandidate(
+                    kind: .remoteNode, labels: LabelSet(labels),
+                    prefixes: options.cidrMatchesNodes ? [Prefix(host: address)] : [])
+                addresses.append((address, index(of: candidate)))
+            }
+        }
+    }
+
+    /// Rule prefixes cut the outside into regions in which every CIDR rule is constant. A region inside
+    /// a pod network is `unknownPod`, whatever rule prefixes cut it further.
+    private mutating func addRegions(_ inventory: Inventory, rulePrefixes: Set<Prefix>) {
+        let podNetworks = Set(inventory.nodes.flatMap(\.podCIDRs))
+        let known = Set(addresses.map(\.address))
+        let servers = Set(inventory.kubeAPIServerAddresses.filter { !known.contains($0) }.map { Prefix(host: $0) })
+        let cuts = rulePrefixes.union(podNetworks).union(servers)
+            .union([Prefix(all: .ipv4), Prefix(all: .ipv6)])
+        for prefix in cuts.sorted() {
+            let isPodNetwork = prefix.length > 0 && Self.isCovered(prefix, by: podNetworks)
+            let candidate =
+                isPodNetwork
+                ? PeerCandidate(kind: .unknownPod) : Self.outside(prefix, servesAPI: servers.contains(prefix))
+            regions.append((prefix, index(of: candidate)))
+        }
+    }
+
+    private static func isCovered(_ prefix: Prefix, by networks: Set<Prefix>) -> Bool {
+        (0...prefix.length).contains { networks.contains(Prefix(prefix.address, length: $0)) }
+    }
+}

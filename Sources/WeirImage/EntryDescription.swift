@@ -1,0 +1,66 @@
+internal import WeirABI
+package import WeirMaps
+internal import WeirModel
+
+/// Map entries in words, for people: keys as addresses, prefixes and ports, values as groups, decisions and rules.
+extension Image {
+    /// `10.7.0.2 -> group 9 (k8s:app=api)`; bytes as hexadecimal where the entry is not of this ABI.
+    package func describe(_ entry: MapEntry, of map: SlotMap) -> String {
+        "\(Self.describe(key: entry.key, of: map)) -> \(describe(value: entry.value, of: map))"
+    }
+
+    package static func describe(key: [UInt8], of map: SlotMap) -> String {
+        switch map {
+        case .endpoints: UInt32(abiBytes: key).map { "interface \($0)" } ?? raw(key)
+        case .ipcache4, .ipcache6: IPAddress(bytes: key)?.description ?? raw(key)
+        case .cidrs4, .cidrs6:
+            if let length = UInt32(abiBytes: Array(key.prefix(4))), let address = IPAddress(bytes: key.dropFirst(4)) {
+                "\(address)/\(length)"
+            } else {
+                raw(key)
+            }
+        case .peers, .rule_counters: UInt32(abiBytes: key).map { "\($0)" } ?? raw(key)
+        case .verdicts: weir_verdict_key(abiBytes: key).map(describe) ?? raw(key)
+        }
+    }
+
+    package func describe(value: [UInt8], of map: SlotMap) -> String {
+        switch map {
+        case .endpoints:
+            guard let endpoint = weir_endpoint(abiBytes: value) else { return Self.raw(value) }
+            let name = endpoints.first { $0.id == endpoint.id }?.name ?? "unknown"
+            return "endpoint \(endpoint.id) (\(name)), rows \(endpoint.egress_row) and \(endpoint.ingress_row)"
+        case .ipcache4, .ipcache6, .cidrs4, .cidrs6:
+            guard let peer = weir_peer(abiBytes: value) else { return Self.raw(value) }
+            let identity = Int(peer.identity)
+            return "group \(peer.group) (\(identity < identities.count ? identities[identity] : "unknown"))"
+        case .peers, .verdicts: return UInt32(abiBytes: value).map { describe(Action(rawValue: $0)) } ?? Self.raw(value)
+        case .rule_counters:
+            return weir_counter(abiBytes: value).map { "\($0.packets) packets, \($0.bytes) bytes" } ?? Self.raw(value)
+        }
+    }
+
+    private func describe(_ action: Action) -> String {
+        switch action {
+        case .table(let table): return "table \(table.rawValue)"
+        case .decided(let decision):
+            let places = ruleLocations(decision.rule)
+            return decision.kind.rawValue + (places.isEmpty ? "" : " by \(places.joined(separator: ", "))")
+        }
+    }
+
+    private static func describe(_ key: weir_verdict_key) -> String {
+        let proto = IPProtocol(rawValue: key.protocol)
+        let port = UInt16(key.port_be.0) << 8 | UInt16(key.port_be.1)
+        let length = Int(key.prefix_length)
+        guard length >= Int(WEIR_VERDICT_PREFIX_PROTOCOL), length <= Int(WEIR_VERDICT_PREFIX_PORT) else {
+            return "table \(key.table) any protocol"
+        }
+        let last = Int(port) + (1 << (Int(WEIR_VERDICT_PREFIX_PORT) - length)) - 1
+        return "table \(key.table) \(proto)/\(port)" + (last == Int(port) ? "" : "-\(last)")
+    }
+
+    private static func raw(_ bytes: [UInt8]) -> String {
+        "0x" + bytes.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
+    }
+}

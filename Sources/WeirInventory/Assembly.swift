@@ -1,0 +1,147 @@
+internal import WeirDiagnostics
+internal import WeirModel
+internal import WeirSyntax
+
+/// Labels that weir derives; a pod must not be able to give them to itself.
+func isDerivedLabel(_ key: String) -> Bool {
+    key == WellKnownLabel.namespace || key.hasPrefix("io.cilium.k8s.")
+}
+
+/// Puts together what the documents say, and checks what only shows over all of them.
+struct Assembly {
+    private let options: InventoryOptions
+    var skipped = Inventory.Skipped()
+
+    private var endpoints: [EndpointDraft] = []
+    private var nodes: [String: NodeDraft] = [:]
+    private var namespaces: [String: [String: String]] = [:]
+    private var serviceAddresses: [IPAddress] = []
+    private var kubeAPIServerAddresses: [IPAddress] = []
+
+    init(options: InventoryOptions) { self.options = options }
+
+    mutating func add(_ finding: Finding) {
+        switch finding {
+        case .endpoint(let draft): endpoints.append(draft)
+        case .node(let draft): merge(draft)
+        case .namespace(let name, let labels): namespaces[name] = labels
+        case .serviceAddresses(let addresses): serviceAddresses += addresses
+        case .kubeAPIServerAddresses(let addresses): kubeAPIServerAddresses += addresses
+        case .skippedPod(let counter): skipped[keyPath: counter] += 1
+        }
+    }
+
+    /// The Node's own labels and place win over those of the CiliumNode, whichever comes first.
+    private mutating func merge(_ draft: NodeDraft) {
+        guard let known = nodes[draft.name] else {
+            nodes[draft.name] = draft
+            return
+        }
+        var (main, supplement) = known.isSupplement ? (draft, known) : (known, draft)
+        main.labels.merge(supplement.labels) { own, _ in own }
+        main.addresses += supplement.addresses
+        main.podCIDRs += supplement.podCIDRs
+        nodes[draft.name] = main
+    }
+
+    /// Missing nodes are reported only where every document is sound, as a broken Node would seem to be missing.
+    mutating func finish(documentsAreSound: Bool, _ diagnostics: inout DiagnosticsCollector) -> Inventory {
+        if documentsAreSound { resolveNodes(&diagnostics) }
+        checkAddresses(&diagnostics)
+        checkInterfaces(&diagnostics)
+        return Inventory(
+            endpoints: endpoints.map(endpoint), nodes: nodes.values.map(node),
+            kubeAPIServerAddresses: kubeAPIServerAddresses, serviceAddresses: serviceAddresses, skipped: skipped)
+    }
+
+    private func endpoint(_ draft: EndpointDraft) -> Endpoint {
+        func label(_ key: String, _ value: String) -> Label {
+            Label(source: WellKnownLabel.kubernetesSource, key: key, value: value)
+        }
+        var namespaceLabels = namespaces[draft.namespace] ?? [:]
+        namespaceLabels[WellKnownLabel.namespaceName] = draft.namespace
+        let labels =
+            draft.labels.map { label($0.key, $0.value) }
+            + namespaceLabels.map { label(WellKnownLabel.namespaceLabelsPrefix + $0.key, $0.value) }
+            + [
+                label(WellKnownLabel.namespace, draft.namespace),
+                label(WellKnownLabel.serviceAccount, draft.serviceAccount),
+                label(WellKnownLabel.cluster, options.clusterName),
+            ]
+        return Endpoint(
+            namespace: draft.namespace, name: draft.name, node: draft.node?.text ?? "",
+            addresses: draft.addresses.map(\.address), labels: LabelSet(labels), ports: draft.ports,
+            attachment: draft.attachment, location: draft.location)
+    }
+
+    private func node(_ draft: NodeDraft) -> Node {
+        Node(
+            name: draft.name, labels: draft.labels, addresses: Array(Set(draft.addresses.map(\.address))),
+            podCIDRs: Array(Set(draft.podCIDRs)), isKubeAPIServer: draft.isKubeAPIServer, location: draft.location)
+    }
+
+    /// Fills in the one node of the inventory where an endpoint of ours leaves it out.
+    private mutating func resolveNodes(_ diagnostics: inout DiagnosticsCollector) {
+        let named = Set(nodes.keys).union(endpoints.compactMap(\.node?.text)).subtracting([""])
+        for index in endpoints.indices where endpoints[index].isOurs {
+            let draft = endpoints[index]
+            guard let node = draft.node else {
+                if named.count == 1, let only = named.first {
+                    endpoints[index].node = Cursor.Text(text: only, location: draft.location)
+                } else {
+                    diagnostics.error(
+                        .ambiguousNode,
+                        "\(draft.namespace)/\(draft.name) needs a node: the inventory has \(named.count)",
+                        at: draft.location)
+                }
+                continue
+            }
+            if !nodes.isEmpty, nodes[node.text] == nil {
+                var message = "there is no node \"\(node.text)\""
+                if let nearest = nearestName(to: node.text, among: nodes.keys) {
+                    message += "; did you mean \(nearest)?"
+                }
+                diagnostics.error(.unknownNode, message, at: node.location)
+            }
+        }
+    }
+
+    /// One live owner for each address.
+    private func checkAddresses(_ diagnostics: inout DiagnosticsCollector) {
+        var claims: [(owner: String, claim: LocatedAddress)] = []
+        for draft in endpoints {
+            claims += draft.addresses.map { ("\(draft.namespace)/\(draft.name)", $0) }
+        }
+        for node in nodes.values { claims += node.addresses.map { ("node \(node.name)", $0) } }
+        claims.sort { ($0.claim.location, $0.owner) < ($1.claim.location, $1.owner) }
+        var owners: [IPAddress: (owner: String, claim: LocatedAddress)] = [:]
+        for entry in claims {
+            let address = entry.claim.address
+            guard let first = owners[address] else {
+                owners[address] = entry
+                continue
+            }
+            guard first.owner != entry.owner else { continue }
+            diagnostics.error(
+                .duplicateAddress, "\(address) belongs to \(first.owner) and to \(entry.owner)",
+                at: entry.claim.location,
+                notes: [Diagnostic.Note("\(first.owner) is here", at: first.claim.location)])
+        }
+    }
+
+    private func checkInterfaces(_ diagnostics: inout DiagnosticsCollector) {
+        var owners: [[String]: EndpointDraft] = [:]
+        for draft in endpoints.sorted(by: { $0.location < $1.location }) {
+            guard case .interface(let name) = draft.attachment, let node = draft.node?.text else { continue }
+            if let first = owners[[node, name]] {
+                diagnostics.error(
+                    .duplicateInterface,
+                    "\(first.namespace)/\(first.name) and \(draft.namespace)/\(draft.name) both name interface \(name)",
+                    at: draft.location,
+                    notes: [Diagnostic.Note("\(first.namespace)/\(first.name) is here", at: first.location)])
+            } else {
+                owners[[node, name]] = draft
+            }
+        }
+    }
+}

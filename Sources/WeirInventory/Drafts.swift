@@ -1,0 +1,112 @@
+internal import WeirDiagnostics
+internal import WeirModel
+internal import WeirSyntax
+
+/// An address with the place that gives it.
+struct LocatedAddress: Hashable {
+    var address: IPAddress
+    var location: SourceLocation
+}
+
+/// An endpoint before its namespace's labels and its node are known.
+struct EndpointDraft {
+    var namespace: String
+    var name: String
+    /// Nil where the document leaves it out, which only documents of our own may.
+    var node: Cursor.Text?
+    /// Distinct.
+    var addresses: [LocatedAddress]
+    var labels: [String: String]
+    var serviceAccount: String
+    var ports: [NamedPort]
+    var attachment: Endpoint.Attachment
+    var location: SourceLocation
+    /// Ours, so that its node must exist.
+    var isOurs: Bool
+}
+
+/// What one document says about a node; several may speak of the same.
+struct NodeDraft {
+    var name: String
+    var labels: [String: String]
+    var addresses: [LocatedAddress]
+    var podCIDRs: [Prefix]
+    var isKubeAPIServer: Bool
+    var location: SourceLocation
+    /// A CiliumNode only adds to the Node of its name.
+    var isSupplement: Bool
+}
+
+/// An address that a packet of one owner can carry; anything else is reported.
+func decodeAddress(_ cursor: Cursor, _ diagnostics: inout DiagnosticsCollector) -> LocatedAddress? {
+    guard let text = cursor.string(&diagnostics) else { return nil }
+    guard let address = IPAddress(text) else {
+        var message = "\"\(text)\" is not an IP address"
+        if text.contains("/") { message += "; write it without the prefix length" }
+        diagnostics.error(.invalidAddress, message, at: cursor.location)
+        return nil
+    }
+    let problem: String? =
+        if address.isUnspecified { "the unspecified address" }
+        else if address.isMulticast { "a multicast address" }
+        else if address.isLoopback { "a loopback address" }
+        else if address.isV4Mapped { "an IPv4-mapped address" }
+        else { nil }
+    if let problem {
+        diagnostics.error(.invalidAddress, "\(address) is \(problem)", at: cursor.location)
+        return nil
+    }
+    return LocatedAddress(address: address, location: cursor.location)
+}
+
+/// The addresses of one endpoint, each once, at most one of a family.
+func checkOnePerFamily(
+    _ addresses: [LocatedAddress], _ diagnostics: inout DiagnosticsCollector
+) -> [LocatedAddress] {
+    var kept: [LocatedAddress] = []
+    for address in addresses where !kept.contains(where: { $0.address == address.address }) {
+        if let first = kept.first(where: { $0.address.family == address.address.family }) {
+            diagnostics.error(
+                .tooManyAddresses, "an endpoint has at most one \(address.address.family.rawValue) address",
+                at: address.location,
+                notes: [Diagnostic.Note("the first is \(first.address)", at: first.location)])
+        }
+        kept.append(address)
+    }
+    return kept
+}
+
+/// A list of `ADDRESS/LENGTH`.
+func decodePodCIDRs(_ list: Cursor?, _ diagnostics: inout DiagnosticsCollector) -> [Prefix] {
+    (list?.list(&diagnostics) ?? []).compactMap { decodePodCIDR($0, &diagnostics) }
+}
+
+func decodePodCIDR(_ cursor: Cursor, _ diagnostics: inout DiagnosticsCollector) -> Prefix? {
+    guard let text = cursor.string(&diagnostics) else { return nil }
+    guard let prefix = Prefix(text) else {
+        diagnostics.error(.invalidCIDR, "\"\(text)\" is not a CIDR", at: cursor.location)
+        return nil
+    }
+    return prefix
+}
+
+/// 1 to 65535.
+func decodePortNumber(_ cursor: Cursor, _ diagnostics: inout DiagnosticsCollector) -> UInt16? {
+    guard let value = cursor.integer(&diagnostics) else { return nil }
+    guard (1...65535).contains(value) else {
+        diagnostics.error(.invalidPort, "\(value) is not a port: 1 to 65535", at: cursor.location)
+        return nil
+    }
+    return UInt16(value)
+}
+
+/// TCP where it is missing.
+func decodePortProtocol(_ cursor: Cursor?, _ diagnostics: inout DiagnosticsCollector) -> IPProtocol? {
+    guard let cursor else { return .tcp }
+    guard let text = cursor.string(&diagnostics) else { return nil }
+    guard let known = IPProtocol(name: text), IPProtocol.withPorts.contains(known) else {
+        diagnostics.error(.invalidValue, "\"\(text)\" is not TCP, UDP or SCTP", at: cursor.location)
+        return nil
+    }
+    return known
+}

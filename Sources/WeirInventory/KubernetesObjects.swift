@@ -1,0 +1,120 @@
+// Objects as the API server prints them: keys we do not read are ignored, those we read are checked.
+internal import WeirDiagnostics
+internal import WeirModel
+internal import WeirSyntax
+
+/// A pod that ended, has no address, or shares its node's is no endpoint; one that terminates still is.
+func decodePod(
+    _ object: Cursor, _ metadata: Metadata, _ diagnostics: inout DiagnosticsCollector
+) -> Finding? {
+    let spec = object["spec"]
+    let status = object["status"]
+    if let phase = status?["phase"]?.string(&diagnostics), phase == "Succeeded" || phase == "Failed" {
+        return .skippedPod(\.finishedPods)
+    }
+    if spec?["hostNetwork"]?.boolean(&diagnostics) == true { return .skippedPod(\.hostNetworkPods) }
+
+    var written = (status?["podIPs"]?.list(&diagnostics) ?? []).compactMap { $0["ip"] }
+    if written.isEmpty, let single = status?["podIP"] { written = [single] }
+    // Go prints a pod without an address as an empty string.
+    written = written.filter { if case .scalar(let scalar) = $0.node.content { !scalar.text.isEmpty } else { true } }
+    guard !written.isEmpty else { return .skippedPod(\.podsWithoutAddress) }
+    let addresses = checkOnePerFamily(written.compactMap { decodeAddress($0, &diagnostics) }, &diagnostics)
+
+    var node = Cursor.Text(text: "", location: object.location)
+    if let name = spec?["nodeName"], let text = name.string(&diagnostics) {
+        node = Cursor.Text(text: text, location: name.location)
+    }
+    var serviceAccount = "default"
+    if let text = (spec?["serviceAccountName"] ?? spec?["serviceAccount"])?.string(&diagnostics), !text.isEmpty {
+        serviceAccount = text
+    }
+    return .endpoint(
+        EndpointDraft(
+            namespace: metadata.namespace ?? "", name: metadata.name, node: node, addresses: addresses,
+            labels: metadata.labelDictionary.filter { !isDerivedLabel($0.key) }, serviceAccount: serviceAccount,
+            ports: decodeContainerPorts(spec?["containers"], &diagnostics), attachment: .byAddress,
+            location: metadata.location, isOurs: false))
+}
+
+/// Where two containers use one name for one protocol, the first counts.
+private func decodeContainerPorts(
+    _ containers: Cursor?, _ diagnostics: inout DiagnosticsCollector
+) -> [NamedPort] {
+    var ports: [NamedPort] = []
+    for container in containers?.list(&diagnostics) ?? [] {
+        for port in container["ports"]?.list(&diagnostics) ?? [] {
+            guard let name = port["name"]?.string(&diagnostics), !name.isEmpty,
+                let number = port["containerPort"].flatMap({ decodePortNumber($0, &diagnostics) }),
+                let `protocol` = decodePortProtocol(port["protocol"], &diagnostics)
+            else { continue }
+            let named = NamedPort(name: name.lowercased(), protocol: `protocol`, port: number)
+            if !ports.contains(where: { $0.name == named.name && $0.protocol == named.protocol }) {
+                ports.append(named)
+            }
+        }
+    }
+    return ports
+}
+
+func decodeNode(_ object: Cursor, _ metadata: Metadata, _ diagnostics: inout DiagnosticsCollector) -> NodeDraft {
+    let spec = object["spec"]
+    var podCIDRs = decodePodCIDRs(spec?["podCIDRs"], &diagnostics)
+    if let single = spec?["podCIDR"], let prefix = decodePodCIDR(single, &diagnostics) { podCIDRs.append(prefix) }
+    return NodeDraft(
+        name: metadata.name, labels: metadata.labelDictionary,
+        addresses: decodeTypedAddresses(
+            object["status"]?["addresses"], key: "address", types: ["InternalIP", "ExternalIP"], &diagnostics),
+        podCIDRs: podCIDRs, isKubeAPIServer: false, location: metadata.location, isSupplement: false)
+}
+
+func decodeCiliumNode(
+    _ object: Cursor, _ metadata: Metadata, _ diagnostics: inout DiagnosticsCollector
+) -> NodeDraft {
+    let spec = object["spec"]
+    return NodeDraft(
+        name: metadata.name, labels: metadata.labelDictionary,
+        addresses: decodeTypedAddresses(
+            spec?["addresses"], key: "ip", types: ["InternalIP", "ExternalIP", "CiliumInternalIP"], &diagnostics),
+        podCIDRs: decodePodCIDRs(spec?["ipam"]?["podCIDRs"], &diagnostics)
+            + decodePodCIDRs(spec?["podCIDRs"], &diagnostics),
+        isKubeAPIServer: false, location: metadata.location, isSupplement: true)
+}
+
+/// Names of the node (`Hostname`, `InternalDNS`) stand in the same list.
+private func decodeTypedAddresses(
+    _ list: Cursor?, key: String, types: [String], _ diagnostics: inout DiagnosticsCollector
+) -> [LocatedAddress] {
+    (list?.list(&diagnostics) ?? []).compactMap { entry in
+        guard let type = entry["type"]?.string(&diagnostics), types.contains(type), let address = entry[key] else {
+            return nil
+        }
+        return decodeAddress(address, &diagnostics)
+    }
+}
+
+func decodeServiceAddresses(_ object: Cursor, _ diagnostics: inout DiagnosticsCollector) -> [IPAddress] {
+    let spec = object["spec"]
+    let single = spec?["clusterIP"].map { [$0] } ?? []
+    return (single + (spec?["clusterIPs"]?.list(&diagnostics) ?? [])).compactMap { cursor in
+        guard let text = cursor.string(&diagnostics), !text.isEmpty, text != "None" else { return nil }
+        return decodeAddress(cursor, &diagnostics)?.address
+    }
+}
+
+/// Only those of Service `default/kubernetes` matter: they serve the API.
+func decodeEndpointSlice(
+    _ object: Cursor, _ metadata: Metadata, _ diagnostics: inout DiagnosticsCollector
+) -> Finding? {
+    guard metadata.namespace == "default", metadata.labelDictionary["kubernetes.io/service-name"] == "kubernetes" else {
+        return nil
+    }
+    if let type = object["addressType"]?.string(&diagnostics), type != "IPv4", type != "IPv6" { return nil }
+    var addresses: [IPAddress] = []
+    for endpoint in object["endpoints"]?.list(&diagnostics) ?? [] {
+        for cursor in endpoint["addresses"]?.list(&diagnostics) ?? [] {
+            if let address = decodeAddress(cursor, &diagnostics) { addresses.append(address.address) }
+        }
+    }
+    return .kubeAPIServerAddresses(addresses)
+}

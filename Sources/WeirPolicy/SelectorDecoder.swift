@@ -1,0 +1,146 @@
+internal import WeirDiagnostics
+internal import WeirModel
+internal import WeirSyntax
+
+/// How the keys of a selector become label keys.
+enum SelectorKeys {
+    /// Cilium's: `k8s:app`, `any:app`, `reserved:host`; without a source, any source.
+    case cilium
+    /// Kubernetes': labels of the object itself.
+    case kubernetes
+    /// Kubernetes', over the labels of a pod's namespace.
+    case kubernetesNamespace
+}
+
+/// A selector as written, before the scope of its policy is added.
+struct WrittenSelector {
+    var matchLabels: [LabelSelector.Requirement] = []
+    var matchExpressions: [LabelSelector.Requirement] = []
+
+    var requirements: [LabelSelector.Requirement] { matchLabels + matchExpressions }
+    var selector: LabelSelector { LabelSelector(requirements) }
+
+    init(_ cursor: Cursor, keys: SelectorKeys, _ diagnostics: inout DiagnosticsCollector) {
+        guard var fields = cursor.fields(&diagnostics) else { return }
+        let labels = fields.optional("matchLabels")
+        let expressions = fields.optional("matchExpressions")
+        fields.reportUnknown(&diagnostics)
+        for (key, value) in labels?.members(&diagnostics) ?? [] {
+            let label = decodeKey(key, keys, &diagnostics)
+            guard let text = value.string(&diagnostics) else { continue }
+            checkLabelValue(text, at: value.location, &diagnostics)
+            if let label { matchLabels.append(LabelSelector.Requirement(label, .in, [text])) }
+        }
+        for expression in expressions?.list(&diagnostics) ?? [] {
+            if let requirement = decodeExpression(expression, keys, &diagnostics) {
+                matchExpressions.append(requirement)
+            }
+        }
+    }
+}
+
+private func decodeExpression(
+    _ cursor: Cursor, _ keys: SelectorKeys, _ diagnostics: inout DiagnosticsCollector
+) -> LabelSelector.Requirement? {
+    guard var fields = cursor.fields(&diagnostics) else { return nil }
+    let key = fields.required("key", &diagnostics)
+    let name = fields.required("operator", &diagnostics)
+    let list = fields.optional("values")
+    fields.reportUnknown(&diagnostics)
+
+    var label: LabelKey?
+    if let key, let text = key.string(&diagnostics) {
+        label = decodeKey(Cursor.Text(text: text, location: key.location), keys, &diagnostics)
+    }
+    let values = list?.strings(&diagnostics) ?? []
+    for value in values { checkLabelValue(value.text, at: value.location, &diagnostics) }
+    guard let name, let text = name.string(&diagnostics) else { return nil }
+    let operators: [String: LabelSelector.Operator] = [
+        "In": .in, "NotIn": .notIn, "Exists": .exists, "DoesNotExist": .doesNotExist,
+    ]
+    guard let operation = operators[text] else {
+        var message = "\"\(text)\" is not an operator"
+        let nearest = nearestName(to: text, among: operators.keys)
+        message += nearest.map { "; did you mean \($0)?" } ?? ": use In, NotIn, Exists or DoesNotExist"
+        diagnostics.error(.invalidSelector, message, at: name.location)
+        return nil
+    }
+    let takesValues = operation == .in || operation == .notIn
+    let hasValues: Bool
+    if let list, case .sequence(let items) = list.node.content { hasValues = !items.isEmpty } else { hasValues = false }
+    if takesValues, !hasValues {
+        diagnostics.error(.invalidSelector, "\(text) needs at least one value", at: (list ?? name).location)
+    }
+    if !takesValues, hasValues {
+        diagnostics.error(.invalidSelector, "\(text) takes no values", at: (list ?? name).location)
+    }
+    return label.map { LabelSelector.Requirement($0, operation, values.map(\.text)) }
+}
+
+private func decodeKey(
+    _ key: Cursor.Text, _ keys: SelectorKeys, _ diagnostics: inout DiagnosticsCollector
+) -> LabelKey? {
+    var source: String?
+    var name = key.text
+    switch keys {
+    case .kubernetes, .kubernetesNamespace:
+        source = WellKnownLabel.kubernetesSource
+    case .cilium:
+        if let colon = name.firstIndex(of: ":") {
+            source = String(name[..<colon])
+            name = String(name[name.index(after: colon)...])
+        }
+    }
+    // A namespace label keeps its own length; with Cilium's prefix in front it may well exceed 63.
+    let ownName = name.hasPrefix(WellKnownLabel.namespaceLabelsPrefix)
+        ? String(name.dropFirst(WellKnownLabel.namespaceLabelsPrefix.count)) : name
+    guard source != "", isQualifiedName(ownName) else {
+        diagnostics.error(.invalidLabel, "\"\(key.text)\" is not a label key", at: key.location)
+        return nil
+    }
+    if let source, ["cidr", "cidrgroup", "fqdn", "node"].contains(source) {
+        diagnostics.error(
+            .unsupportedField, "labels of source \(source): cannot be selected here", at: key.location)
+        return nil
+    }
+    if case .kubernetesNamespace = keys { name = WellKnownLabel.namespaceLabelsPrefix + name }
+    return LabelKey(source: source, name: name)
+}
+
+private func checkLabelValue(
+    _ value: String, at location: SourceLocation, _ diagnostics: inout DiagnosticsCollector
+) {
+    guard value.isEmpty || isLabelName(value) else {
+        diagnostics.error(.invalidLabel, "\"\(value)\" is not a label value", at: location)
+        return
+    }
+}
+
+/// `[prefix/]name` as Kubernetes has it: the prefix a DNS subdomain, the name up to 63 characters.
+private func isQualifiedName(_ text: String) -> Bool {
+    let parts = text.split(separator: "/", omittingEmptySubsequences: false)
+    guard parts.count <= 2, let name = parts.last, isLabelName(String(name)) else { return false }
+    guard parts.count == 2 else { return true }
+    let prefix = parts[0]
+    guard (1...253).contains(prefix.utf8.count) else { return false }
+    return prefix.split(separator: ".", omittingEmptySubsequences: false).allSatisfy { part in
+        isAlphanumeric(part.utf8.first) && isAlphanumeric(part.utf8.last)
+            && part.utf8.allSatisfy { (isAlphanumeric($0) || $0 == UInt8(ascii: "-")) && !isUppercase($0) }
+    }
+}
+
+/// 1 to 63 letters, digits, `-`, `_` and `.`, a letter or digit at both ends.
+private func isLabelName(_ text: String) -> Bool {
+    (1...63).contains(text.utf8.count) && isAlphanumeric(text.utf8.first) && isAlphanumeric(text.utf8.last)
+        && text.utf8.allSatisfy {
+            isAlphanumeric($0) || $0 == UInt8(ascii: "-") || $0 == UInt8(ascii: "_") || $0 == UInt8(ascii: ".")
+        }
+}
+
+private func isUppercase(_ byte: UInt8) -> Bool { (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains(byte) }
+
+func isAlphanumeric(_ byte: UInt8?) -> Bool {
+    guard let byte else { return false }
+    return isUppercase(byte) || (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(byte)
+        || (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte)
+}

@@ -1,0 +1,118 @@
+import ArgumentParser
+import Foundation
+import WeirImage
+import WeirLoader
+
+struct ApplyCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "apply",
+        abstract: "Make this node enforce the policies: all of it between two packets, or nothing.",
+        discussion: """
+            Compiles, checks the node, builds the inactive slot, reads it back, attaches, and commits with one store.
+            Run again it changes nothing. When it refuses, with status 3, the node is as it was.
+
+            Examples:
+              sudo weir apply --policies /etc/weir/policies --inventory /etc/weir/inventory.yaml
+              sudo weir apply --bundle node-a.weir --dry-run --detailed-exitcode
+            """)
+
+    enum Format: String, ExpressibleByArgument, CaseIterable { case table, json }
+
+    @OptionGroup(title: "Sources") var sources: SourceOptions
+    @Option(help: "An image that weir compile wrote, instead of policies and an inventory.")
+    var bundle: String?
+    @OptionGroup var node: NodeOptions
+    @OptionGroup(title: "Place") var place: PlaceOptions
+    @Option(help: "How to attach: auto, tcx or clsact.")
+    var attach = Environment.value("ATTACH", default: AttachMode.automatic)
+    @Flag(help: "Show entry by entry what would change; change nothing.")
+    var dryRun = false
+    @Flag(name: .customLong("detailed-exitcode"), help: "With --dry-run: exit status 2 if something would change.")
+    var detailedExitCode = false
+    @Option(help: "Format: table or json.")
+    var output = Format.table
+
+    func validate() throws {
+        guard bundlePath == nil || (sources.policies.isEmpty && sources.inventory.isEmpty) else {
+            throw ValidationError("Give either --bundle, or --policies and --inventory.")
+        }
+        guard dryRun || !detailedExitCode else { throw ValidationError("--detailed-exitcode needs --dry-run.") }
+    }
+
+    func run() throws {
+        let image = try image()
+        let loader = place.loader(attach: attach)
+        if dryRun {
+            let plan = try place.onNode { try loader.plan(image) }
+            print(output == .json ? try json(plan) : plan.text, terminator: "")
+            if detailedExitCode, plan.hasChanges { throw ExitStatus.found }
+        } else {
+            let outcome = try place.onNode { try loader.apply(image) }
+            print(output == .json ? try json(outcome) : outcome.text(image), terminator: "")
+        }
+    }
+
+    private var bundlePath: String? { bundle ?? Environment.optional("BUNDLE") }
+
+    private func image() throws -> Image {
+        guard let bundle = bundlePath else {
+            let loaded = try sources.load()
+            return loaded.image(node: try node.resolve(loaded.inventory, fallback: ProcessInfo.processInfo.hostName))
+        }
+        do {
+            let image = try Image(decoding: Array(try Data(contentsOf: URL(fileURLWithPath: bundle))))
+            if let wanted = node.wanted, wanted != image.node {
+                Terminal.complain("\(bundle): error: the bundle is for node '\(image.node)', not '\(wanted)' [unknown-node]")
+                throw ExitStatus.invalidInput
+            }
+            return image
+        } catch let error as ImageFormatError {
+            Terminal.complain("\(bundle): error: \(error) [invalid-bundle]")
+            throw ExitStatus.invalidInput
+        } catch let error as CocoaError {
+            Terminal.complain("\(bundle): error: \(error.localizedDescription) [file-unreadable]")
+            throw ExitStatus.invalidInput
+        }
+    }
+}
+
+extension Loader.Outcome {
+    func text(_ image: Image) -> String {
+        var lines: [String] = []
+        switch result {
+        case .unchanged: lines.append("nothing to do: revision \(revision) already enforces this")
+        case .committed:
+            lines.append(
+                "committed revision \(revision) in slot \(slot): \(image.endpoints.count) endpoints of \(image.node), "
+                    + "image \(image.digest.hexadecimal.prefix(12))")
+        }
+        for (verb, hooks) in [("attached", attached), ("swapped", swapped), ("detached", detached)] {
+            lines += hooks.map { "  \(verb) \($0)" }
+        }
+        return lines.joined(separator: "\n") + "\n"
+    }
+}
+
+extension Plan {
+    /// `+` new, `-` gone, `~` another value, and what is attached.
+    fileprivate var text: String {
+        guard hasChanges else { return "nothing to do: image \(imageDigest.prefix(12)) is already enforced\n" }
+        var lines = ["would commit image \(imageDigest.prefix(12)), about \((estimatedBytes + 1023) / 1024) KiB of kernel memory"]
+        for endpoint in endpoints { lines.append("  endpoint \(endpoint.endpoint) on \(endpoint.interface)") }
+        for (verb, hooks) in [("attach", attach), ("swap", swap), ("detach", detach)] {
+            lines += hooks.map { "  \(verb) \($0)" }
+        }
+        for map in maps {
+            lines.append("\(map.map): \(map.added) added, \(map.changed) changed, \(map.removed) removed")
+            for entry in map.entries {
+                switch (entry.before, entry.after) {
+                case (nil, let after?): lines.append("  + \(entry.key) -> \(after)")
+                case (let before?, nil): lines.append("  - \(entry.key) -> \(before)")
+                case (let before?, let after?): lines.append("  ~ \(entry.key) -> \(before) => \(after)")
+                case (nil, nil): break
+                }
+            }
+        }
+        return lines.joined(separator: "\n") + "\n"
+    }
+}

@@ -1,0 +1,85 @@
+import ArgumentParser
+import Foundation
+import WeirImage
+import WeirMaps
+import WeirModel
+
+struct CompileCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "compile",
+        abstract: "Compile policies into the map image of one node. Needs no root and no kernel.",
+        discussion: """
+            Equal policies give equal bytes, whatever the order of the files.
+
+            Example: weir compile --policies Policies/shop --inventory Policies/shop \\
+              --output bundle --output-file node-a.weir
+            """)
+
+    enum Format: String, ExpressibleByArgument, CaseIterable { case table, json, bundle }
+
+    @OptionGroup(title: "Sources") var sources: SourceOptions
+    @OptionGroup var node: NodeOptions
+    @Option(help: "Format: table and json summarise the image, bundle is the image itself.")
+    var output = Format.table
+    @OptionGroup var outputFile: OutputFileOptions
+
+    struct Summary: Encodable {
+        var node: String
+        var digest: String
+        var endpoints: Int
+        var peerGroups: Int
+        var rules: Int
+        var bundleBytes: Int
+        var entries: [String: Int]
+        var skipped: [String: Int]
+    }
+
+    func run() throws {
+        let loaded = try sources.load()
+        let image = loaded.image(node: try node.resolve(loaded.inventory))
+        try refusing {
+            switch output {
+            case .bundle: try outputFile.write(Data(image.encoded()))
+            case .json: try outputFile.write(try json(summary(image, loaded)))
+            case .table: try outputFile.write(text(summary(image, loaded)))
+            }
+        }
+    }
+
+    private func summary(_ image: Image, _ loaded: SourceOptions.Sources) -> Summary {
+        let skipped = loaded.inventory.skipped
+        return Summary(
+            node: image.node, digest: image.digest.hexadecimal, endpoints: image.endpoints.count,
+            peerGroups: image.groupCount, rules: Set(image.attributions.joined()).count,
+            bundleBytes: image.encoded().count,
+            entries: Dictionary(
+                uniqueKeysWithValues: SlotMap.allCases.filter { $0 != .rule_counters }.map {
+                    ($0.rawValue, $0 == .endpoints ? image.endpoints.count : image.entries($0).count)
+                }),
+            skipped: [
+                "finished pods": skipped.finishedPods, "pods without an address": skipped.podsWithoutAddress,
+                "host-network pods": skipped.hostNetworkPods,
+                "other documents": skipped.otherDocuments + loaded.policies.skippedDocuments,
+            ])
+    }
+
+    private func text(_ summary: Summary) -> String {
+        var rows = [
+            ["node", summary.node], ["digest", summary.digest], ["local endpoints", "\(summary.endpoints)"],
+            ["peer groups", "\(summary.peerGroups)"], ["rules in use", "\(summary.rules)"],
+            ["bundle", "\(summary.bundleBytes) bytes"],
+        ]
+        rows += summary.entries.sorted { $0.key < $1.key }.map { ["entries in \($0.key)", "\($0.value)"] }
+        rows += summary.skipped.sorted { $0.key < $1.key }.filter { $0.value > 0 }.map {
+            ["skipped \($0.key)", "\($0.value)"]
+        }
+        return table(["IMAGE", ""], rows)
+    }
+}
+
+extension [UInt8] {
+    /// Lower case, two digits a byte.
+    var hexadecimal: String {
+        map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
+    }
+}

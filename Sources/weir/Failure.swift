@@ -1,0 +1,42 @@
+import ArgumentParser
+import Foundation
+
+/// The exit statuses of the command-line contract.
+enum ExitStatus {
+    static let invalidInput = ExitCode(1)
+    static let found = ExitCode(2)
+    static let refused = ExitCode(3)
+}
+
+/// A failure of the environment, printed as one line with a hint below it.
+struct Refusal: Error {
+    var message: String
+    var hint: String?
+
+    init(_ message: String, hint: String? = nil) {
+        self.message = message
+        self.hint = hint
+    }
+}
+
+/// Standard error: diagnostics, never data.
+enum Terminal {
+    static func complain(_ text: String) {
+        FileHandle.standardError.write(Data((text + "\n").utf8))
+    }
+
+    static func report(_ refusal: Refusal) {
+        complain("weir: error: \(refusal.message)")
+        if let hint = refusal.hint { complain("weir: hint: \(hint)") }
+    }
+}
+
+/// Runs a command's body; what the environment refused ends with status 3.
+func refusing<Result>(_ body: () throws -> Result) throws -> Result {
+    do {
+        return try body()
+    } catch let refusal as Refusal {
+        Terminal.report(refusal)
+        throw ExitStatus.refused
+    }
+}

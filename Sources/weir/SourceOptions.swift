@@ -1,0 +1,142 @@
+import ArgumentParser
+import Foundation
+import WeirCompiler
+import WeirDiagnostics
+import WeirImage
+import WeirInventory
+import WeirModel
+import WeirPolicy
+import WeirSyntax
+
+extension PolicyOptions.EnforcementMode: ExpressibleByArgument {}
+extension PolicyOptions.AllowLocalhost: ExpressibleByArgument {}
+
+/// `--policy-cidr-match-mode`: Cilium's list, which knows one word.
+enum CIDRMatchMode: String, ExpressibleByArgument, CaseIterable {
+    case none = ""
+    case nodes
+}
+
+/// Options that change meaning in Cilium, with Cilium's names and defaults.
+struct MeaningOptions: ParsableArguments {
+    @Option(help: "When a direction is enforced: default, always or never.")
+    var policyEnforcementMode = Environment.value(
+        "POLICY_ENFORCEMENT_MODE", default: PolicyOptions.EnforcementMode.default)
+
+    @Option(help: "Whether the node may always reach its own pods: always or policy.")
+    var allowLocalhost = Environment.value("ALLOW_LOCALHOST", default: PolicyOptions.AllowLocalhost.always)
+
+    @Option(help: "Set to 'nodes' to let CIDR rules match node addresses.")
+    var policyCidrMatchMode = Environment.value("POLICY_CIDR_MATCH_MODE", default: CIDRMatchMode.none)
+
+    @Option(help: "The cluster's name in io.cilium.k8s.policy.cluster.")
+    var clusterName = Environment.string("CLUSTER_NAME", default: "default")
+
+    var options: PolicyOptions {
+        PolicyOptions(
+            enforcementMode: policyEnforcementMode, allowLocalhost: allowLocalhost,
+            cidrMatchesNodes: policyCidrMatchMode == .nodes)
+    }
+}
+
+/// What a command compiles: policies and an inventory.
+struct SourceOptions: ParsableArguments {
+    @Option(
+        parsing: .upToNextOption,
+        help: ArgumentHelp("Policy files or directories; - is standard input.", valueName: "path"))
+    var policies: [String] = Environment.list("POLICIES")
+
+    @Option(
+        parsing: .upToNextOption,
+        help: ArgumentHelp(
+            "Inventory files or directories: what kubectl get -o yaml prints, or weir.dev/v1.", valueName: "path"))
+    var inventory: [String] = Environment.list("INVENTORY")
+
+    @Option(help: "The namespace of policies and endpoints that name none.")
+    var namespace = Environment.string("NAMESPACE", default: "default")
+
+    @Option(help: "Refuse to read more than this.")
+    var maxInputBytes = Environment.value("MAX_INPUT_BYTES", default: 1 << 30)
+
+    @OptionGroup var meaning: MeaningOptions
+
+    func validate() throws {
+        guard maxInputBytes > 0 else { throw ValidationError("--max-input-bytes must be positive.") }
+    }
+
+    /// What was read, checked and typed.
+    struct Sources {
+        var policies: PolicySet
+        var inventory: Inventory
+        var options: PolicyOptions
+
+        func image(node: String) -> Image {
+            Compiler.compile(policies: policies, inventory: inventory, node: node, options: options)
+        }
+    }
+
+    /// Reads and checks everything; prints every finding. Errors end with status 1.
+    func load() throws -> Sources {
+        guard !policies.isEmpty else { throw ValidationError("Missing --policies PATH.") }
+        guard !inventory.isEmpty else { throw ValidationError("Missing --inventory PATH.") }
+        var diagnostics = DiagnosticsCollector()
+        var reader = InputReader(maximumBytes: maxInputBytes)
+        // A directory may be given for both; each file is parsed once.
+        var parsed: [String: [Document]] = [:]
+        func documents(at paths: [String]) -> [Document] {
+            reader.read(paths, diagnostics: &diagnostics).flatMap { file in
+                if let known = parsed[file.path] { return known }
+                let documents = parseDocuments(file, diagnostics: &diagnostics)
+                parsed[file.path] = documents
+                return documents
+            }
+        }
+        let policyDocuments = documents(at: policies)
+        let inventoryDocuments = documents(at: inventory)
+        let policySet = decodePolicies(policyDocuments, defaultNamespace: namespace, diagnostics: &diagnostics)
+        let typedInventory = decodeInventory(
+            inventoryDocuments,
+            options: InventoryOptions(clusterName: meaning.clusterName, defaultNamespace: namespace),
+            diagnostics: &diagnostics)
+        for diagnostic in diagnostics.sorted { Terminal.complain(diagnostic.description) }
+        guard !diagnostics.hasErrors else { throw ExitStatus.invalidInput }
+        return Sources(policies: policySet, inventory: typedInventory, options: meaning.options)
+    }
+}
+
+/// `--node`: which node the image is for.
+struct NodeOptions: ParsableArguments {
+    @Option(help: "The node to compile for; needed unless the inventory has one.")
+    var node: String?
+
+    var wanted: String? { node ?? Environment.optional("NODE") }
+
+    /// The node asked for, or the only one. Unknown and ambiguous nodes end with status 1.
+    ///
+    /// - Parameter fallback: what a live command takes where nothing is said: the host's name.
+    func resolve(_ inventory: Inventory, fallback: String? = nil) throws -> String {
+        let names = Set(inventory.nodes.map(\.name)).union(inventory.endpoints.map(\.node)).sorted()
+        if let node = wanted {
+            guard names.isEmpty || names.contains(node) else {
+                throw invalid(.unknownNode, "no node '\(node)' in the inventory; it has \(list(names))")
+            }
+            return node
+        }
+        if names.count == 1, let only = names.first { return only }
+        if let fallback, names.isEmpty || names.contains(fallback) { return fallback }
+        throw invalid(
+            .ambiguousNode,
+            names.isEmpty
+                ? "the inventory names no node: say which with --node"
+                : "the inventory has \(names.count) nodes: say which with --node (\(list(names)))")
+    }
+
+    private func invalid(_ id: DiagnosticID, _ message: String) -> ExitCode {
+        Terminal.complain("weir: error: \(message) [\(id.rawValue)]")
+        return ExitStatus.invalidInput
+    }
+
+    private func list(_ names: [String]) -> String {
+        names.prefix(5).joined(separator: ", ") + (names.count > 5 ? " and \(names.count - 5) more" : "")
+    }
+}

@@ -1,0 +1,61 @@
+import ArgumentParser
+import Foundation
+import WeirLoader
+
+struct StatusCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "status",
+        abstract: "Show what this node enforces: revision, endpoints, counters by rule, drops by reason.",
+        discussion: """
+            Read from the kernel; nothing is asked of a running process, because there is none.
+
+            Example: sudo weir status --output json
+            """)
+
+    enum Format: String, ExpressibleByArgument, CaseIterable { case table, json }
+
+    @OptionGroup var place: PlaceOptions
+    @Option(help: "Format: table or json.")
+    var output = Format.table
+
+    func run() throws {
+        guard let status = try place.onNode({ try place.loader().status() }) else {
+            if output == .json { print("null") } else { print("nothing is loaded at \(place.pinPath)") }
+            return
+        }
+        print(output == .json ? try json(status) : status.text, terminator: "")
+    }
+}
+
+extension NodeStatus {
+    fileprivate var text: String {
+        var text = "revision \(revision)"
+        if let activeSlot, let slot = slots.first(where: { $0.index == activeSlot }) {
+            text += " in slot \(activeSlot), node \(node ?? "unknown"), image \(slot.imageDigest.prefix(12))"
+        }
+        text += "\n\n"
+        text += table(
+            ["ENDPOINT", "ADDRESSES", "INTERFACE", "ATTACHED"],
+            endpoints.map { endpoint in
+                [
+                    endpoint.name, endpoint.addresses.joined(separator: " "), endpoint.interface ?? "-",
+                    endpoint.hooks.isEmpty
+                        ? "-" : endpoint.hooks.map { "\($0.direction.rawValue) \($0.kind.rawValue)" }.joined(separator: ", "),
+                ]
+            })
+        if !rules.isEmpty {
+            text += "\n"
+            text += table(
+                ["PACKETS", "BYTES", "RULE"],
+                rules.map { ["\($0.packets)", "\($0.bytes)", $0.locations.joined(separator: ", ")] })
+        }
+        if !drops.isEmpty {
+            text += "\n"
+            text += table(
+                ["DROPPED", "BYTES", "DIRECTION", "REASON"],
+                drops.map { ["\($0.packets)", "\($0.bytes)", $0.direction.rawValue, $0.reason] })
+        }
+        for problem in problems { text += "\nproblem: \(problem)\n" }
+        return text
+    }
+}

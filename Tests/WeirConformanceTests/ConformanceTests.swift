@@ -1,0 +1,42 @@
+import Testing
+import WeirEmulator
+import WeirFlow
+import WeirImage
+import WeirKernel
+import WeirTestSupport
+
+/// The verdicts of Cilium's own engine. The last line of each test's output says how many of how many agree.
+@Suite("Conformance with Cilium's engine")
+struct ConformanceTests {
+    /// Host firewall policies are the subject of a later capability; until then they are refused with an error.
+    private static let unsupported: Set<String> = ["0c0-ccnp-node-selector", "0c1-ccnp-node-selector-nomatch"]
+
+    private static let cases = ConformanceCase.all.filter { !unsupported.contains($0.name) }
+
+    @Test("Every case agrees in the emulator")
+    func emulator() throws {
+        try run("emulator") { try EmulatorJudge(image: $0) }
+    }
+
+    @Test("Every case agrees through the kernel's programs", .enabled(if: KernelRequirement.isMet))
+    func kernel() throws {
+        try run("kernel") { try KernelJudge(image: $0, object: EmbeddedObject.bytes, frame: PacketBuilder.frame(for:)) }
+    }
+
+    private func run(_ backend: String, _ makeJudge: @escaping (Image) throws -> any FlowJudge) throws {
+        try #require(!Self.cases.isEmpty)
+        var agreeing = 0
+        var letters = 0
+        for testCase in Self.cases {
+            let outcome = try ConformanceRun(testCase: testCase, makeJudge: makeJudge).outcome()
+            try #require(outcome.compared > 0, "\(testCase.name) compares nothing")
+            letters += outcome.compared
+            if outcome.differences.isEmpty { agreeing += 1 }
+            let different = outcome.differences.count
+            #expect(
+                different == 0,
+                "\(testCase.name): \(different) of \(outcome.compared) differ, first: \(outcome.differences.prefix(5))")
+        }
+        print("conformance (\(backend)): \(agreeing) of \(Self.cases.count) cases agree, \(letters) verdicts")
+    }
+}

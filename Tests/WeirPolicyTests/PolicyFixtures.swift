@@ -1,0 +1,75 @@
+import InputTestSupport
+import WeirDiagnostics
+import WeirModel
+import WeirPolicy
+import WeirSyntax
+
+/// Policies and findings of a text.
+struct Decoded {
+    var policies: PolicySet
+    var findings: [Diagnostic]
+
+    init(_ sample: Sample, defaultNamespace: String = "default") {
+        var diagnostics = DiagnosticsCollector()
+        let documents = sample.documents(&diagnostics)
+        policies = decodePolicies(documents, defaultNamespace: defaultNamespace, diagnostics: &diagnostics)
+        findings = diagnostics.sorted
+    }
+
+    var errors: [Diagnostic] { findings.filter { $0.severity == .error } }
+    var spec: PolicySpec? { policies.specs.first }
+    var rule: Rule? { spec?.rules.first }
+}
+
+/// A CiliumNetworkPolicy `shop/p` for `app=api`; `sections` is indented by two.
+func cnp(_ sections: String, selector: String = "{matchLabels: {app: api}}") -> Sample {
+    Sample(
+        """
+        apiVersion: cilium.io/v2
+        kind: CiliumNetworkPolicy
+        metadata: {name: p, namespace: shop}
+        spec:
+          endpointSelector: \(selector)
+        \(sections)
+        """)
+}
+
+func ccnp(_ sections: String, selector: String = "{matchLabels: {app: api}}") -> Sample {
+    Sample(
+        """
+        apiVersion: cilium.io/v2
+        kind: CiliumClusterwideNetworkPolicy
+        metadata: {name: p}
+        spec:
+          endpointSelector: \(selector)
+        \(sections)
+        """)
+}
+
+/// A NetworkPolicy `shop/k` for every pod; `sections` is indented by two.
+func knp(_ sections: String) -> Sample {
+    Sample(
+        """
+        apiVersion: networking.k8s.io/v1
+        kind: NetworkPolicy
+        metadata: {name: k, namespace: shop}
+        spec:
+          podSelector: {}
+        \(sections)
+        """)
+}
+
+func requirement(
+    _ key: String, _ operation: LabelSelector.Operator, _ values: [String] = [], source: String? = nil
+) -> LabelSelector.Requirement {
+    LabelSelector.Requirement(LabelKey(source: source, name: key), operation, values)
+}
+
+/// `k8s:io.kubernetes.pod.namespace In [names]`.
+func inNamespace(_ names: String...) -> LabelSelector.Requirement {
+    requirement("io.kubernetes.pod.namespace", .in, names, source: "k8s")
+}
+
+let anyNamespace = requirement("io.kubernetes.pod.namespace", .exists, source: "k8s")
+
+func tcp(_ ports: ClosedRange<UInt16>) -> PortMatch { .range(.tcp, ports) }
