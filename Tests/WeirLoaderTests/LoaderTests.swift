@@ -176,6 +176,42 @@ struct LoaderTests {
                 .contains("pref 9 bpf"))
     }
 
+    @Test("a rollback puts the policy before in force again, and again")
+    func rollback() throws {
+        let fixture = try LoaderFixture()
+        let (topology, place) = (fixture.topology, fixture.place)
+        let listener = try topology.listen(in: 1, 80)
+        defer { listener.stop() }
+        _ = try place.apply(HandmadeImage.make(port: 80))
+        #expect(throws: LoaderError.self) { try place.onNode { try place.loader().rollback() } }
+        _ = try place.apply(HandmadeImage.make(port: 81))
+        #expect(try !topology.connect(from: 0, "10.7.0.3", 80))
+        let outcome = try place.onNode { try place.loader().rollback() }
+        #expect(outcome.revision == 3 && outcome.slot == 1)
+        #expect(try topology.connect(from: 0, "10.7.0.3", 80))
+        #expect(try place.status()?.problems == [])
+        #expect(try place.onNode { try place.loader().activeImage() } == HandmadeImage.make(port: 80))
+        #expect(try place.apply(HandmadeImage.make(port: 80)).result == .unchanged)
+        #expect(try place.onNode { try place.loader().rollback() }.revision == 4)
+        #expect(try !topology.connect(from: 0, "10.7.0.3", 80))
+    }
+
+    @Test("a rollback to a policy that knows other interfaces or an older inventory is refused")
+    func rollbackRefused() throws {
+        let fixture = try LoaderFixture(pods: [2, 3, 4])
+        let place = fixture.place
+        _ = try place.apply(HandmadeImage.make(port: 80, pods: [2, 3]))
+        _ = try place.apply(HandmadeImage.make(port: 80, pods: [2, 3, 4]))
+        let endpoints = #expect(throws: LoaderError.self) { try place.onNode { try place.loader().rollback() } }
+        #expect(endpoints?.description.contains("knows other endpoints") == true)
+        _ = try place.onNode {
+            try place.loader().apply(HandmadeImage.make(port: 81, pods: [2, 3, 4]), generation: 7)
+        }
+        let generation = #expect(throws: LoaderError.self) { try place.onNode { try place.loader().rollback() } }
+        #expect(generation?.description.contains("generation 0, this one of 7") == true)
+        #expect(try place.status()?.revision == 3)
+    }
+
     @Test("two sets on one machine do not meet")
     func twoSets() throws {
         let fixture = try LoaderFixture(.tcx)
