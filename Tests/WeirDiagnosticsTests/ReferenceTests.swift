@@ -23,7 +23,7 @@ struct ReferenceTests {
         let place = SourceLocation(path: "a.yaml", line: 3, column: 7)
         let first = SourceLocation(path: "b.yaml", line: 1, column: 1)
         let finding = Diagnostic(
-            .duplicateName, "two of a kind", at: place, notes: [.init("the first is here", at: first)])
+            .error, .duplicateName, "two of a kind", at: place, notes: [.init("the first is here", at: first)])
         #expect(
             finding.description
                 == "a.yaml:3:7: error: two of a kind [duplicate-name]\nb.yaml:1:1: note: the first is here")
