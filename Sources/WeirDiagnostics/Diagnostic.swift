@@ -62,7 +62,7 @@ package struct Diagnostic: Hashable, Sendable {
     package var notes: [Note]
 
     package init(
-        _ severity: Severity = .error, _ id: DiagnosticID, _ message: String, at location: SourceLocation,
+        _ severity: Severity, _ id: DiagnosticID, _ message: String, at location: SourceLocation,
         notes: [Note] = []
     ) {
         self.severity = severity

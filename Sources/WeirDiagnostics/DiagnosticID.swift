@@ -44,7 +44,6 @@ package enum DiagnosticID: String, Sendable, CaseIterable, Codable {
     case unknownNode = "unknown-node"
     case ambiguousNode = "ambiguous-node"
     case tooManyAddresses = "too-many-addresses"
-    case unknownEndpoint = "unknown-endpoint"
     case invalidFlow = "invalid-flow"
-    case capacity = "capacity"
+    case invalidBundle = "invalid-bundle"
 }

@@ -13,8 +13,9 @@ package struct RandomWorld {
     private static let namespaces = ["shop", "ops"]
     private static let prefixes = [
         "0.0.0.0/0", "10.0.0.0/8", "10.1.0.0/16", "10.1.2.0/24", "10.1.2.128/25", "10.1.2.3/32", "192.0.2.0/24",
-        "172.16.0.0/12", "10.7.0.0/16", "10.7.0.128/25", "224.0.0.0/4", "::/0", "2001:db8::/32", "2001:db8:1::/48",
-        "fd07::/64",
+        "172.16.0.0/12", "10.7.0.0/16", "10.7.0.128/25", "10.7.0.96/27", "224.0.0.0/4", "::/0", "2001:db8::/32",
+        "2001:db8:1::/48",
+        "fd07::/64", "fd07::/96",
     ].compactMap { Prefix($0) }
     package static let addresses = [
         "10.1.2.3", "10.1.2.200", "10.1.9.9", "10.9.9.9", "192.0.2.77", "192.0.2.1", "192.0.2.2", "192.0.2.3",
@@ -117,12 +118,15 @@ package struct RandomWorld {
         switch Int.random(in: 0..<10, using: &generator) {
         case 0: return .any
         case 1: return .list([])
-        case 2...5: return .list((0..<Int.random(in: 1...2, using: &generator)).map { _ in .selector(selector(scoped: !chance(8))) })
+        case 2...5:
+            return .list(
+                (0..<Int.random(in: 1...2, using: &generator)).map { _ in .selector(selector(scoped: !chance(8))) })
         case 6...7: return .list((0..<Int.random(in: 1...2, using: &generator)).map { _ in .cidr(block()) })
         case 8:
             let key = pick(["host", "world", "remote-node", "kube-apiserver"])
             return .list([.selector(LabelSelector([.init(LabelKey(source: "reserved", name: key), .in, [""])]))])
-        default: return .list((0..<Int.random(in: 1...2, using: &generator)).map { _ in .entity(pick(Entity.allCases)) })
+        default:
+            return .list((0..<Int.random(in: 1...2, using: &generator)).map { _ in .entity(pick(Entity.allCases)) })
         }
     }
 
