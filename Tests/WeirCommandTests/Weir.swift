@@ -1,0 +1,4 @@
+import Subprocess
+import Testing
+
+@Test func placeholder() {}
