@@ -1,5 +1,20 @@
 internal import WeirModel
 
+/// The ends that a list has named so far: lists name few ends in many lines, and parsing one costs more than
+/// the rest of its line. Memory is bounded.
+struct FlowPeers: Sendable {
+    private static let limit = 1 << 16
+    private var known: [String: Flow.Peer] = [:]
+
+    mutating func peer(_ text: String) throws(FlowError) -> Flow.Peer {
+        if let peer = known[text] { return peer }
+        let peer = try Flow.Peer(text)
+        if known.count == Self.limit { known.removeAll(keepingCapacity: true) }
+        known[text] = peer
+        return peer
+    }
+}
+
 /// One line of a flow list: a JSON object of which the flow's fields are read, and which comes back in the
 /// answer as it was written.
 package struct FlowObject: Sendable {
@@ -56,7 +71,7 @@ package struct FlowObject: Sendable {
     package var canTakeError: Bool { self[.error] == nil }
 
     /// The flow that the fields name. Fields that are not a flow's are ignored.
-    package func flow() throws(FlowError) -> Flow {
+    func flow(_ peers: inout FlowPeers) throws(FlowError) -> Flow {
         for (index, entry) in values.enumerated() {
             let name = entry.field.rawValue
             // A line that has an answer's fields already is an answer, not a question.
@@ -65,8 +80,8 @@ package struct FlowObject: Sendable {
                 throw FlowError("field '\(name)' is there twice")
             }
         }
-        let from = try Flow.Peer(try text(.from))
-        let to = try Flow.Peer(try text(.to))
+        let from = try peers.peer(try text(.from))
+        let to = try peers.peer(try text(.to))
         let proto = try self.protocol()
         let port = try self.port(for: proto)
         return Flow(from: from, to: to, protocol: proto, port: port, family: try family())

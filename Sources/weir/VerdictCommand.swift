@@ -146,8 +146,8 @@ struct VerdictCommand: ParsableCommand {
         do {
             let read = try FlowObject(line: line)
             object = read
-            let flow = try read.flow()
-            try sink.answer(line, read, flow, try answerer.answer(flow))
+            let (flow, answer) = try answerer.answer(read)
+            try sink.answer(line, read, flow, answer)
         } catch let error as FlowError {
             try sink.fail(place, line, object, error)
         } catch let error as KernelJudge.NoVerdict {
