@@ -153,6 +153,15 @@ let package = Package(
             name: "WeirDifferentialTests",
             dependencies: ["WeirCompiler", "WeirEmulator", "WeirKernel", "MapConformance", "WeirTestSupport"],
             swiftSettings: strict),
+        // Runs the built executable as a user would.
+        .testTarget(
+            name: "WeirCommandTests",
+            dependencies: [
+                "weir", "WeirTestSupport",
+                .product(name: "Subprocess", package: "swift-subprocess"),
+                .product(name: "SystemPackage", package: "swift-system"),
+            ],
+            swiftSettings: strict),
     ],
     swiftLanguageModes: [.v6],
     cLanguageStandard: .c2x

@@ -44,6 +44,7 @@ package final class FlowAnswerer {
     private let resolver: FlowResolver
     private let makeJudge: (String) throws -> (Image, any FlowJudge)
     private var nodes: [String: NodeJudge] = [:]
+    private var peers = FlowPeers()
 
     private struct NodeJudge {
         var judge: any FlowJudge
@@ -55,6 +56,12 @@ package final class FlowAnswerer {
     package init(_ inventory: Inventory, makeJudge: @escaping (String) throws -> (Image, any FlowJudge)) {
         resolver = FlowResolver(inventory)
         self.makeJudge = makeJudge
+    }
+
+    /// Reads and answers one line of a flow list.
+    package func answer(_ object: FlowObject) throws -> (flow: Flow, answer: FlowAnswer) {
+        let flow = try object.flow(&peers)
+        return (flow, try answer(flow))
     }
 
     /// Throws `FlowError` for a flow that cannot be judged, or the judge's own error.

@@ -19,23 +19,24 @@ struct ApplyCommand: ParsableCommand {
     enum Format: String, ExpressibleByArgument, CaseIterable { case table, json }
 
     @OptionGroup(title: "Sources") var sources: SourceOptions
-    @Option(help: "An image that weir compile wrote, instead of policies and an inventory.")
+    @Option(help: "An image that weir compile wrote, instead of policies and an inventory; - is standard input.")
     var bundle: String?
     @OptionGroup var node: NodeOptions
     @OptionGroup(title: "Place") var place: PlaceOptions
     @Option(help: "How to attach: auto, tcx or clsact.")
     var attach = Environment.value("ATTACH", default: AttachMode.automatic)
     @Flag(help: "Show entry by entry what would change; change nothing.")
-    var dryRun = false
+    var dryRun = Environment.flag("DRY_RUN")
     @Flag(name: .customLong("detailed-exitcode"), help: "With --dry-run: exit status 2 if something would change.")
-    var detailedExitCode = false
+    var detailedExitCode = Environment.flag("DETAILED_EXITCODE")
     @Option(help: "Format: table or json.")
-    var output = Format.table
+    var output = Environment.value("OUTPUT", default: Format.table)
 
     func validate() throws {
-        guard bundlePath == nil || (sources.policies.isEmpty && sources.inventory.isEmpty) else {
+        guard bundle == nil || !sources.areGiven else {
             throw ValidationError("Give either --bundle, or --policies and --inventory.")
         }
+        if bundlePath == nil { try sources.require() }
         guard dryRun || !detailedExitCode else { throw ValidationError("--detailed-exitcode needs --dry-run.") }
     }
 
@@ -44,15 +45,16 @@ struct ApplyCommand: ParsableCommand {
         let loader = place.loader(attach: attach)
         if dryRun {
             let plan = try place.onNode { try loader.plan(image) }
-            print(output == .json ? try json(plan) : plan.text, terminator: "")
+            try refusing { try Terminal.output(output == .json ? try json(plan) : plan.text) }
             if detailedExitCode, plan.hasChanges { throw ExitStatus.found }
         } else {
             let outcome = try place.onNode { try loader.apply(image) }
-            print(output == .json ? try json(outcome) : outcome.text(image), terminator: "")
+            try refusing { try Terminal.output(output == .json ? try json(outcome) : outcome.text(image)) }
         }
     }
 
-    private var bundlePath: String? { bundle ?? Environment.optional("BUNDLE") }
+    /// What the command line says goes before what the environment says.
+    private var bundlePath: String? { bundle ?? (sources.areGiven ? nil : Environment.optional("BUNDLE")) }
 
     private func image() throws -> Image {
         guard let bundle = bundlePath else {
@@ -60,17 +62,18 @@ struct ApplyCommand: ParsableCommand {
             return loaded.image(node: try node.resolve(loaded.inventory, fallback: ProcessInfo.processInfo.hostName))
         }
         do {
-            let image = try Image(decoding: Array(try Data(contentsOf: URL(fileURLWithPath: bundle))))
+            let image = try Image(decoding: try Stream.contents(of: bundle))
             if let wanted = node.wanted, wanted != image.node {
-                Terminal.complain("\(bundle): error: the bundle is for node '\(image.node)', not '\(wanted)' [unknown-node]")
+                Terminal.complain(
+                    "\(bundle): error: the bundle is for node '\(image.node)', not '\(wanted)' [unknown-node]")
                 throw ExitStatus.invalidInput
             }
             return image
         } catch let error as ImageFormatError {
             Terminal.complain("\(bundle): error: \(error) [invalid-bundle]")
             throw ExitStatus.invalidInput
-        } catch let error as CocoaError {
-            Terminal.complain("\(bundle): error: \(error.localizedDescription) [file-unreadable]")
+        } catch let error as StreamFailure {
+            Terminal.complain("\(bundle): error: cannot be read: \(error) [file-unreadable]")
             throw ExitStatus.invalidInput
         }
     }
@@ -97,7 +100,8 @@ extension Plan {
     /// `+` new, `-` gone, `~` another value, and what is attached.
     fileprivate var text: String {
         guard hasChanges else { return "nothing to do: image \(imageDigest.prefix(12)) is already enforced\n" }
-        var lines = ["would commit image \(imageDigest.prefix(12)), about \((estimatedBytes + 1023) / 1024) KiB of kernel memory"]
+        let size = (estimatedBytes + 1023) / 1024
+        var lines = ["would commit image \(imageDigest.prefix(12)), about \(size) KiB of kernel memory"]
         for endpoint in endpoints { lines.append("  endpoint \(endpoint.endpoint) on \(endpoint.interface)") }
         for (verb, hooks) in [("attach", attach), ("swap", swap), ("detach", detach)] {
             lines += hooks.map { "  \(verb) \($0)" }

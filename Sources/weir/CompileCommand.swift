@@ -1,5 +1,4 @@
 import ArgumentParser
-import Foundation
 import WeirImage
 import WeirMaps
 import WeirModel
@@ -20,7 +19,7 @@ struct CompileCommand: ParsableCommand {
     @OptionGroup(title: "Sources") var sources: SourceOptions
     @OptionGroup var node: NodeOptions
     @Option(help: "Format: table and json summarise the image, bundle is the image itself.")
-    var output = Format.table
+    var output = Environment.value("OUTPUT", default: Format.table)
     @OptionGroup var outputFile: OutputFileOptions
 
     struct Summary: Encodable {
@@ -34,12 +33,14 @@ struct CompileCommand: ParsableCommand {
         var skipped: [String: Int]
     }
 
+    func validate() throws { try sources.require() }
+
     func run() throws {
         let loaded = try sources.load()
         let image = loaded.image(node: try node.resolve(loaded.inventory))
         try refusing {
             switch output {
-            case .bundle: try outputFile.write(Data(image.encoded()))
+            case .bundle: try outputFile.write(image.encoded())
             case .json: try outputFile.write(try json(summary(image, loaded)))
             case .table: try outputFile.write(text(summary(image, loaded)))
             }

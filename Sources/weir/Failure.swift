@@ -1,5 +1,5 @@
 import ArgumentParser
-import Foundation
+import Glibc
 
 /// The exit statuses of the command-line contract.
 enum ExitStatus {
@@ -17,17 +17,10 @@ struct Refusal: Error {
         self.message = message
         self.hint = hint
     }
-}
 
-/// Standard error: diagnostics, never data.
-enum Terminal {
-    static func complain(_ text: String) {
-        FileHandle.standardError.write(Data((text + "\n").utf8))
-    }
-
-    static func report(_ refusal: Refusal) {
-        complain("weir: error: \(refusal.message)")
-        if let hint = refusal.hint { complain("weir: hint: \(hint)") }
+    /// What a refusal is most likely due to; nil as root.
+    static var rootHint: String? {
+        geteuid() == 0 ? nil : "this needs root; compile and verdict by the emulator do not"
     }
 }
 

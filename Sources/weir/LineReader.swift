@@ -1,38 +1,49 @@
-import Foundation
+/// Lines of a file or of standard input (`-`), one at a time; memory is bounded by the longest line allowed.
+struct LineReader: ~Copyable {
+    enum Line {
+        /// Without the line feed, and without a carriage return before it.
+        case bytes([UInt8])
+        /// A line beyond `maximumLength`; its bytes are not kept.
+        case tooLong
+    }
 
-/// Lines of a file or of standard input (`-`), one at a time; memory is bounded by the longest line.
-final class LineReader {
-    // A class because it owns a file handle and a position in it.
-    private let handle: FileHandle
+    /// In bytes.
+    static let maximumLength = 1 << 20
+
+    private let stream: Stream
     private var buffer: [UInt8] = []
     private var position = 0
     private var isAtEnd = false
 
-    private static let chunk = 1 << 16
+    init(path: String) throws(StreamFailure) { stream = try Stream(reading: path) }
 
-    init(path: String) throws {
-        handle = path == "-" ? .standardInput : try FileHandle(forReadingFrom: URL(fileURLWithPath: path))
-    }
-
-    /// Without the line feed. Bytes that are not UTF-8 become U+FFFD, which no name contains.
-    func next() throws -> String? {
+    /// nil at the end. The last line may lack its line feed.
+    mutating func next() throws(StreamFailure) -> Line? {
+        var searched = position
+        var isTooLong = false
         while true {
-            if let end = buffer[position...].firstIndex(of: UInt8(ascii: "\n")) {
+            if let end = buffer[searched...].firstIndex(of: UInt8(ascii: "\n")) {
                 defer { position = end + 1 }
-                return String(decoding: buffer[position..<end], as: UTF8.self)
+                return line(position..<end, isTooLong)
             }
             if isAtEnd {
-                guard position < buffer.count else { return nil }
                 defer { position = buffer.count }
-                return String(decoding: buffer[position...], as: UTF8.self)
+                return position < buffer.count || isTooLong ? line(position..<buffer.count, isTooLong) : nil
+            }
+            if isTooLong || buffer.count - position > Self.maximumLength + 1 {
+                isTooLong = true
+                position = buffer.count
             }
             buffer.removeFirst(position)
             position = 0
-            guard let more = try handle.read(upToCount: Self.chunk), !more.isEmpty else {
-                isAtEnd = true
-                continue
-            }
-            buffer += more
+            searched = buffer.count
+            isAtEnd = try !stream.read(into: &buffer)
         }
+    }
+
+    private func line(_ range: Range<Int>, _ isTooLong: Bool) -> Line {
+        var bytes = buffer[range]
+        if bytes.last == UInt8(ascii: "\r") { bytes.removeLast() }
+        return isTooLong || bytes.count > Self.maximumLength ? .tooLong : .bytes(Array(bytes))
     }
 }

@@ -33,16 +33,32 @@ struct PlaceOptions: ParsableArguments {
         return Loader(options: options)
     }
 
+    /// As `onNode`, for what only looks for pins. Where they cannot be seen, their absence says nothing.
+    ///
+    /// - Parameter body: nil where nothing is loaded.
+    func onPins<Result>(_ body: () throws -> Result?) throws -> Result? {
+        try onNode {
+            let parent = URL(fileURLWithPath: pinPath).deletingLastPathComponent().path
+            guard FileManager.default.fileExists(atPath: parent), try isOnBPFFileSystem(parent) else {
+                throw LoaderError.refused("\(parent) is not on a bpf file system", hint: "mount -t bpf bpf /sys/fs/bpf")
+            }
+            if let result = try body() { return result }
+            guard geteuid() == 0 else {
+                throw Refusal("cannot tell what is loaded at \(pinPath)", hint: Refusal.rootHint)
+            }
+            return nil
+        }
+    }
+
     /// Runs what needs the node; a refusal of the kernel becomes status 3.
     func onNode<Result>(_ body: () throws -> Result) throws -> Result {
         try refusing {
             do {
                 return try body()
+            } catch let error as KernelError {
+                throw Refusal(error.description, hint: Refusal.rootHint)
             } catch let error as LoaderError {
-                if geteuid() != 0 {
-                    throw Refusal(error.description, hint: "this needs root; compile and verdict do not")
-                }
-                throw Refusal(error.description)
+                throw Refusal(error.description, hint: Refusal.rootHint)
             }
         }
     }
@@ -57,12 +73,15 @@ struct DetachCommand: ParsableCommand {
     @OptionGroup var place: PlaceOptions
 
     func run() throws {
-        let outcome = try place.onNode { try place.loader().detach() }
-        guard outcome.wasPresent else {
-            print("nothing to detach at \(place.pinPath)")
-            return
+        let outcome = try place.onPins {
+            let outcome = try place.loader().detach()
+            return outcome.wasPresent ? outcome : nil
         }
-        print("detached \(outcome.detached.count) hooks and removed \(place.pinPath)")
-        for hook in outcome.detached { print("  \(hook)") }
+        var lines = ["nothing to detach at \(place.pinPath)"]
+        if let outcome {
+            lines = ["detached \(outcome.detached.count) hooks and removed \(place.pinPath)"]
+            lines += outcome.detached.map { "  \($0)" }
+        }
+        try refusing { try Terminal.output(lines.joined(separator: "\n") + "\n") }
     }
 }

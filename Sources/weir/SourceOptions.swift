@@ -44,13 +44,13 @@ struct SourceOptions: ParsableArguments {
     @Option(
         parsing: .upToNextOption,
         help: ArgumentHelp("Policy files or directories; - is standard input.", valueName: "path"))
-    var policies: [String] = Environment.list("POLICIES")
+    var policies: [String] = []
 
     @Option(
         parsing: .upToNextOption,
         help: ArgumentHelp(
             "Inventory files or directories: what kubectl get -o yaml prints, or weir.dev/v1.", valueName: "path"))
-    var inventory: [String] = Environment.list("INVENTORY")
+    var inventory: [String] = []
 
     @Option(help: "The namespace of policies and endpoints that name none.")
     var namespace = Environment.string("NAMESPACE", default: "default")
@@ -59,6 +59,18 @@ struct SourceOptions: ParsableArguments {
     var maxInputBytes = Environment.value("MAX_INPUT_BYTES", default: 1 << 30)
 
     @OptionGroup var meaning: MeaningOptions
+
+    /// Whether the command line, not the environment, names policies or an inventory.
+    var areGiven: Bool { !policies.isEmpty || !inventory.isEmpty }
+    private var policyPaths: [String] { policies.isEmpty ? Environment.list("POLICIES") : policies }
+    private var inventoryPaths: [String] { inventory.isEmpty ? Environment.list("INVENTORY") : inventory }
+    var readStandardInput: Bool { (policyPaths + inventoryPaths).contains("-") }
+
+    /// For commands that can do nothing without them.
+    func require() throws {
+        guard !policyPaths.isEmpty else { throw ValidationError("Missing --policies PATH.") }
+        guard !inventoryPaths.isEmpty else { throw ValidationError("Missing --inventory PATH.") }
+    }
 
     func validate() throws {
         guard maxInputBytes > 0 else { throw ValidationError("--max-input-bytes must be positive.") }
@@ -77,8 +89,6 @@ struct SourceOptions: ParsableArguments {
 
     /// Reads and checks everything; prints every finding. Errors end with status 1.
     func load() throws -> Sources {
-        guard !policies.isEmpty else { throw ValidationError("Missing --policies PATH.") }
-        guard !inventory.isEmpty else { throw ValidationError("Missing --inventory PATH.") }
         var diagnostics = DiagnosticsCollector()
         var reader = InputReader(maximumBytes: maxInputBytes)
         // A directory may be given for both; each file is parsed once.
@@ -91,8 +101,8 @@ struct SourceOptions: ParsableArguments {
                 return documents
             }
         }
-        let policyDocuments = documents(at: policies)
-        let inventoryDocuments = documents(at: inventory)
+        let policyDocuments = documents(at: policyPaths)
+        let inventoryDocuments = documents(at: inventoryPaths)
         let policySet = decodePolicies(policyDocuments, defaultNamespace: namespace, diagnostics: &diagnostics)
         let typedInventory = decodeInventory(
             inventoryDocuments,
@@ -116,6 +126,12 @@ struct NodeOptions: ParsableArguments {
     /// - Parameter fallback: what a live command takes where nothing is said: the host's name.
     func resolve(_ inventory: Inventory, fallback: String? = nil) throws -> String {
         let names = Set(inventory.nodes.map(\.name)).union(inventory.endpoints.map(\.node)).sorted()
+        if names.isEmpty, wanted != nil || fallback != nil {
+            // Not an error, because a node may have nothing yet; but a failed kubectl leaves such a file, too.
+            Terminal.complain(
+                "weir: warning: the inventory has no node and no pod, so nothing is enforced [\(DiagnosticID.unknownNode.rawValue)]"
+            )
+        }
         if let node = wanted {
             guard names.isEmpty || names.contains(node) else {
                 throw invalid(.unknownNode, "no node '\(node)' in the inventory; it has \(list(names))")

@@ -1,5 +1,4 @@
 import ArgumentParser
-import Foundation
 import WeirLoader
 
 struct StatusCommand: ParsableCommand {
@@ -16,14 +15,16 @@ struct StatusCommand: ParsableCommand {
 
     @OptionGroup var place: PlaceOptions
     @Option(help: "Format: table or json.")
-    var output = Format.table
+    var output = Environment.value("OUTPUT", default: Format.table)
 
     func run() throws {
-        guard let status = try place.onNode({ try place.loader().status() }) else {
-            if output == .json { print("null") } else { print("nothing is loaded at \(place.pinPath)") }
-            return
+        let status = try place.onPins { try place.loader().status() }
+        try refusing {
+            switch output {
+            case .json: try Terminal.output(try json(status))
+            case .table: try Terminal.output(status?.text ?? "nothing is loaded at \(place.pinPath)\n")
+            }
         }
-        print(output == .json ? try json(status) : status.text, terminator: "")
     }
 }
 
@@ -40,7 +41,8 @@ extension NodeStatus {
                 [
                     endpoint.name, endpoint.addresses.joined(separator: " "), endpoint.interface ?? "-",
                     endpoint.hooks.isEmpty
-                        ? "-" : endpoint.hooks.map { "\($0.direction.rawValue) \($0.kind.rawValue)" }.joined(separator: ", "),
+                        ? "-"
+                        : endpoint.hooks.map { "\($0.direction.rawValue) \($0.kind.rawValue)" }.joined(separator: ", "),
                 ]
             })
         if !rules.isEmpty {

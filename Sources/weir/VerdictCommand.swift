@@ -1,5 +1,6 @@
 import ArgumentParser
 import Foundation
+import WeirDiagnostics
 import WeirEmulator
 import WeirFlow
 import WeirImage
@@ -39,18 +40,52 @@ struct VerdictCommand: ParsableCommand {
 
     @Option(help: "emulator needs no rights; kernel runs the loaded programs through BPF_PROG_TEST_RUN, as root.")
     var backend = Environment.value("BACKEND", default: Backend.emulator)
-    @Option(help: "Format: table or jsonl.")
+    @Option(help: "Format: table or jsonl; else jsonl for --flows and table for one flow.")
     var output: Format?
     @OptionGroup var outputFile: OutputFileOptions
 
+    private var format: Format? { output ?? Environment.value("OUTPUT") }
+
+    /// What is judged: a list, or the flow of the options as a line of a list would have it.
+    private enum Question {
+        case list(path: String)
+        case single([UInt8])
+    }
+
     func validate() throws {
-        let single = [from, to, port].compactMap(\.self).count
-        guard flows == nil ? single == 3 : single == 0 else {
+        try sources.require()
+        _ = format
+        _ = try question()
+    }
+
+    /// What the command line says goes before what the environment says.
+    private func question() throws -> Question {
+        let parts = [from, to, port, family]
+        let isSingleGiven = parts.contains { $0 != nil }
+        guard flows == nil || !isSingleGiven else {
             throw ValidationError("Give either --flows FILE, or --from, --to and --port.")
         }
+        if let path = flows ?? (isSingleGiven ? nil : Environment.optional("FLOWS")) { return .list(path: path) }
+        guard let from = from ?? Environment.optional("FROM"), let to = to ?? Environment.optional("TO"),
+            let port = port ?? Environment.optional("PORT")
+        else { throw ValidationError("Give either --flows FILE, or --from, --to and --port.") }
+        let halves = port.split(separator: "/", omittingEmptySubsequences: false).map(String.init)
+        guard halves.count == 2 else { throw ValidationError("--port must be PORT/PROTOCOL, such as 5432/tcp.") }
+        var fields = ["from": from, "to": to, "port": halves[0], "protocol": halves[1]]
+        fields["family"] = family ?? Environment.optional("FAMILY")
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        return .single(Array(try encoder.encode(fields)))
     }
 
     func run() throws {
+        let question = try question()
+        if case .list("-") = question, sources.readStandardInput {
+            Terminal.complain(
+                "-: error: stdin can be read once, and --flows - is a second time [\(DiagnosticID.stdinTwice.rawValue)]"
+            )
+            throw ExitStatus.invalidInput
+        }
         let loaded = try sources.load()
         let answerer = FlowAnswerer(loaded.inventory) { node in
             let image = loaded.image(node: node)
@@ -64,56 +99,61 @@ struct VerdictCommand: ParsableCommand {
             }
         }
         try refusing {
-            var sink = VerdictSink(format: output ?? (flows == nil ? .table : .jsonl), file: outputFile)
-            if let flows {
-                try judge(linesAt: flows, answerer, &sink)
-            } else {
-                try judge(line: try singleFlow(), number: 1, answerer, &sink)
+            switch question {
+            case .list(let path): try judge(linesAt: path, answerer)
+            case .single(let line):
+                var sink = try VerdictSink(format: format ?? .table, file: outputFile)
+                try judge(line, FlowPlace(), answerer, &sink)
+                try finish(&sink)
             }
-            try sink.finish()
-            if sink.failures > 0 { throw ExitStatus.invalidInput }
         }
     }
 
-    private func judge(linesAt path: String, _ answerer: FlowAnswerer, _ sink: inout VerdictSink) throws {
-        let lines: LineReader
+    private func judge(linesAt path: String, _ answerer: FlowAnswerer) throws {
         do {
-            lines = try LineReader(path: path)
-        } catch {
-            Terminal.complain("\(path): error: cannot read flows: \(error) [file-unreadable]")
+            var lines = try LineReader(path: path)
+            var sink = try VerdictSink(format: format ?? .jsonl, file: outputFile)
+            var place = FlowPlace(path: path, number: 0)
+            while let line = try lines.next() {
+                place.number? += 1
+                switch line {
+                case .bytes(let bytes):
+                    if !bytes.allSatisfy(Self.isSpace) { try judge(bytes, place, answerer, &sink) }
+                case .tooLong:
+                    try sink.fail(place, nil, nil, FlowError("longer than \(LineReader.maximumLength) bytes"))
+                }
+            }
+            try finish(&sink)
+        } catch let failure as StreamFailure {
+            Terminal.complain("\(path): error: cannot be read: \(failure) [file-unreadable]")
             throw ExitStatus.invalidInput
         }
-        var number = 0
-        while let line = try lines.next() {
-            number += 1
-            if line.allSatisfy(\.isWhitespace) { continue }
-            try judge(line: line, number: number, answerer, &sink)
-        }
     }
 
-    private func judge(line: String, number: Int, _ answerer: FlowAnswerer, _ sink: inout VerdictSink) throws {
+    private static func isSpace(_ byte: UInt8) -> Bool {
+        byte == UInt8(ascii: " ") || byte == UInt8(ascii: "\t") || byte == UInt8(ascii: "\r")
+    }
+
+    private func finish(_ sink: inout VerdictSink) throws {
+        try sink.finish()
+        if sink.failures > 0 { throw ExitStatus.invalidInput }
+    }
+
+    private func judge(
+        _ line: [UInt8], _ place: FlowPlace, _ answerer: FlowAnswerer, _ sink: inout VerdictSink
+    ) throws {
+        var object: FlowObject?
         do {
-            let flow = try JSONDecoder().decode(Flow.self, from: Data(line.utf8))
-            try sink.answer(line, flow, try answerer.answer(flow))
+            let read = try FlowObject(line: line)
+            object = read
+            let (flow, answer) = try answerer.answer(read)
+            try sink.answer(line, read, flow, answer)
         } catch let error as FlowError {
-            try sink.fail(line, number: number, path: flows, error.description)
-        } catch is DecodingError {
-            try sink.fail(line, number: number, path: flows, "not a JSON object")
+            try sink.fail(place, line, object, error)
         } catch let error as KernelJudge.NoVerdict {
-            try sink.fail(line, number: number, path: flows, error.description)
+            try sink.fail(place, line, object, FlowError(error.description))
         } catch let error as KernelError {
-            throw Refusal(error.description)
+            throw Refusal(error.description, hint: Refusal.rootHint)
         }
-    }
-
-    /// The flow of the flags, as a line of `--flows` would have it.
-    private func singleFlow() throws -> String {
-        let parts = (port ?? "").split(separator: "/", omittingEmptySubsequences: false).map(String.init)
-        guard parts.count == 2 else { throw ValidationError("--port must be PORT/PROTOCOL, such as 5432/tcp.") }
-        var fields = ["from": from ?? "", "to": to ?? "", "port": parts[0], "protocol": parts[1]]
-        fields["family"] = family
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-        return String(decoding: try encoder.encode(fields), as: UTF8.self)
     }
 }

@@ -1,25 +1,39 @@
-import Foundation
 import WeirFlow
 
 /// Prints answers as they come, so that a flow list of any length streams.
-struct VerdictSink {
+struct VerdictSink: ~Copyable {
     private let format: VerdictCommand.Format
-    private let file: OutputFileOptions
-    private var buffer = Data()
+    private var output: OutputFile
+    private var buffer: [UInt8] = []
     private var rows: [[String]] = []
     private(set) var failures = 0
 
-    /// Standard output is written in pieces of this many bytes.
+    /// Output is written in pieces of this many bytes.
     private static let chunk = 1 << 16
 
-    init(format: VerdictCommand.Format, file: OutputFileOptions) {
+    init(format: VerdictCommand.Format, file: OutputFileOptions) throws(Refusal) {
         self.format = format
-        self.file = file
+        output = try OutputFile(path: file.path)
+        buffer.reserveCapacity(Self.chunk + 4096)
     }
 
-    mutating func answer(_ line: String, _ flow: Flow, _ answer: FlowAnswer) throws {
+    /// `object` is what was read from `line`.
+    mutating func answer(_ line: [UInt8], _ object: FlowObject, _ flow: Flow, _ answer: FlowAnswer) throws(Refusal) {
         switch format {
-        case .jsonl: try append(Self.merge(line, Self.fields(answer)))
+        case .jsonl:
+            open(line, object)
+            add("\"egress\":\"")
+            add(answer.egress.kind.rawValue)
+            add("\",\"ingress\":\"")
+            add(answer.ingress.kind.rawValue)
+            add("\",\"verdict\":\"")
+            add(answer.verdict)
+            add("\",\"rules\":{\"egress\":")
+            add(list: answer.egress.rules)
+            add(",\"ingress\":")
+            add(list: answer.ingress.rules)
+            add("}")
+            try close()
         case .table:
             rows.append([
                 Self.name(flow.from), Self.name(flow.to), "\(flow.protocol)/\(flow.port)",
@@ -28,62 +42,72 @@ struct VerdictSink {
         }
     }
 
-    mutating func fail(_ line: String, number: Int, path: String?, _ message: String) throws {
+    /// A line that cannot be judged. `line` is nil where it was too long to keep, `object` where it is none.
+    mutating func fail(_ place: FlowPlace, _ line: [UInt8]?, _ object: FlowObject?, _ error: FlowError) throws(Refusal)
+    {
         failures += 1
-        let place = path.map { "\($0 == "-" ? "<stdin>" : $0):\(number):1: " } ?? ""
-        Terminal.complain("\(place)error: \(message) [invalid-flow]")
+        Terminal.complain("\(place.prefix(column: error.column))error: \(error) [invalid-flow]")
         switch format {
         case .jsonl:
-            let isObject = (try? JSONSerialization.jsonObject(with: Data(line.utf8))) is [String: Any]
-            try append(
-                isObject
-                    ? Self.merge(line, "\"error\":\(Self.quote(message))")
-                    : "{\"input\":\(Self.quote(line)),\"error\":\(Self.quote(message))}")
-        case .table: rows.append(["?", "?", "?", "?", "?", "error: \(message)"])
+            if let line, let object, object.canTakeError {
+                open(line, object)
+            } else if let line {
+                add("{\"input\":")
+                add(quoted: String(decoding: line, as: UTF8.self))
+                add(",")
+            } else {
+                add("{")
+            }
+            add("\"error\":")
+            add(quoted: error.description)
+            try close()
+        case .table: rows.append([place.number.map { "line \($0)" } ?? "-", "-", "-", "-", "-", "error: \(error)"])
         }
     }
 
-    mutating func finish() throws {
-        if format == .table {
-            buffer = Data(table(["FROM", "TO", "PORT", "EGRESS", "INGRESS", "VERDICT"], rows).utf8)
+    mutating func finish() throws(Refusal) {
+        if format == .table { add(table(["FROM", "TO", "PORT", "EGRESS", "INGRESS", "VERDICT"], rows)) }
+        try flush()
+        try output.commit()
+    }
+
+    /// The user's own object up to its closing brace: nothing of the input is rewritten.
+    private mutating func open(_ line: [UInt8], _ object: FlowObject) {
+        buffer += line[..<object.closingBrace]
+        if !object.isEmpty { add(",") }
+    }
+
+    private mutating func close() throws(Refusal) {
+        add("}\n")
+        if buffer.count >= Self.chunk { try flush() }
+    }
+
+    private mutating func flush() throws(Refusal) {
+        try output.write(buffer)
+        buffer.removeAll(keepingCapacity: true)
+    }
+
+    private mutating func add(_ text: String) { buffer += text.utf8 }
+
+    private mutating func add(list rules: [String]) {
+        add("[")
+        for (index, rule) in rules.enumerated() {
+            if index > 0 { add(",") }
+            add(quoted: rule)
         }
-        try file.write(buffer)
-        buffer.removeAll()
+        add("]")
     }
 
-    private mutating func append(_ line: String) throws {
-        buffer.append(contentsOf: line.utf8)
-        buffer.append(UInt8(ascii: "\n"))
-        // A file appears complete or not at all, so only standard output is written as it comes.
-        if file.path == nil, buffer.count >= Self.chunk {
-            try file.write(buffer)
-            buffer.removeAll(keepingCapacity: true)
+    private mutating func add(quoted text: String) {
+        add("\"")
+        for byte in text.utf8 {
+            switch byte {
+            case UInt8(ascii: "\""), UInt8(ascii: "\\"): buffer += [UInt8(ascii: "\\"), byte]
+            case ..<0x20: add("\\u00" + [byte].hexadecimal)
+            default: buffer.append(byte)
+            }
         }
-    }
-
-    /// The user's own object with fields added before its closing brace: nothing of the input is rewritten.
-    private static func merge(_ line: String, _ fields: String) -> String {
-        var object = Substring(line)
-        while object.last != "}", !object.isEmpty { object.removeLast() }
-        object.removeLast()
-        while object.last?.isWhitespace == true { object.removeLast() }
-        let isEmpty = object.drop(while: \.isWhitespace) == "{"
-        return object + (isEmpty ? "" : ",") + fields + "}"
-    }
-
-    private static func fields(_ answer: FlowAnswer) -> String {
-        "\"egress\":\"\(answer.egress.kind.rawValue)\",\"ingress\":\"\(answer.ingress.kind.rawValue)\","
-            + "\"verdict\":\"\(answer.verdict)\",\"rules\":{\"egress\":\(list(answer.egress.rules)),"
-            + "\"ingress\":\(list(answer.ingress.rules))}"
-    }
-
-    private static func list(_ rules: [String]) -> String { "[\(rules.map(quote).joined(separator: ","))]" }
-
-    private static func quote(_ text: String) -> String {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = .withoutEscapingSlashes
-        guard let data = try? encoder.encode(text) else { return "\"\"" }
-        return String(decoding: data, as: UTF8.self)
+        add("\"")
     }
 
     private static func cell(_ side: SideVerdict) -> String {
@@ -97,5 +121,17 @@ struct VerdictSink {
         case .host(let address): address.map { "host:\($0)" } ?? "host"
         case .remoteNode(let address): "remote-node:\(address)"
         }
+    }
+}
+
+/// Where a flow was written: a line of a list, or the options.
+struct FlowPlace {
+    var path: String?
+    /// From 1; nil for the flow of the options.
+    var number: Int?
+
+    func prefix(column: Int) -> String {
+        guard let path, let number else { return "weir: " }
+        return "\(path):\(number):\(column): "
     }
 }

@@ -13,7 +13,7 @@ struct VersionCommand: ParsableCommand {
     enum Format: String, ExpressibleByArgument, CaseIterable { case table, json }
 
     @Option(help: "Format: table or json.")
-    var output = Format.table
+    var output = Environment.value("OUTPUT", default: Format.table)
 
     struct Report: Encodable {
         var weir = Weir.version
@@ -33,19 +33,18 @@ struct VersionCommand: ParsableCommand {
     func run() throws {
         let manifest = try JSONDecoder().decode(Manifest.self, from: Data(EmbeddedObject.manifest.utf8))
         let report = Report(object: manifest.object.sha256)
-        switch output {
-        case .json: print(try json(report), terminator: "")
-        case .table:
-            print(
-                table(
-                    ["WEIR", "ABI", "IMAGE", "OBJECT", "LIBBPF"],
-                    [
-                        [
-                            report.weir, "\(report.abi)", "\(report.imageFormat)", String(report.object.prefix(12)),
-                            report.libbpf,
-                        ]
-                    ]), terminator: "")
-        }
+        try refusing { try Terminal.output(output == .json ? try json(report) : text(report)) }
+    }
+
+    private func text(_ report: Report) -> String {
+        table(
+            ["WEIR", "ABI", "IMAGE", "OBJECT", "LIBBPF"],
+            [
+                [
+                    report.weir, "\(report.abi)", "\(report.imageFormat)", String(report.object.prefix(12)),
+                    report.libbpf,
+                ]
+            ])
     }
 }
 

@@ -1,4 +1,3 @@
-import ArgumentParser
 import Foundation
 
 /// Text columns padded to their widest cell, two spaces apart.
@@ -25,24 +24,4 @@ func json(_ value: some Encodable) throws -> String {
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
     return String(decoding: try encoder.encode(value), as: UTF8.self) + "\n"
-}
-
-/// Where a command's data goes: standard output, or a file that appears complete or not at all.
-struct OutputFileOptions: ParsableArguments {
-    @Option(name: .customLong("output-file"), help: "Write to this path instead of standard output.")
-    var path: String?
-
-    func write(_ data: Data) throws {
-        guard let path else {
-            FileHandle.standardOutput.write(data)
-            return
-        }
-        do {
-            try data.write(to: URL(fileURLWithPath: path), options: .atomic)
-        } catch {
-            throw Refusal("cannot write \(path): \(error.localizedDescription)")
-        }
-    }
-
-    func write(_ text: String) throws { try write(Data(text.utf8)) }
 }
