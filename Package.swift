@@ -80,7 +80,6 @@ let package = Package(
             dependencies: [
                 "WeirABI", "WeirKernel", "WeirNetlink", "WeirModel", "WeirImage", "WeirMaps",
                 .product(name: "Crypto", package: "swift-crypto"),
-                .product(name: "Logging", package: "swift-log"),
                 .product(name: "SystemPackage", package: "swift-system"),
             ],
             swiftSettings: strict),

@@ -20,9 +20,12 @@ struct AttachmentSurvey {
     private(set) var attached: [Hook: Attachment] = [:]
     /// Pins of links whose interface is gone.
     private(set) var deadPins: [String] = []
+    /// Of every interface, for people.
+    private(set) var names: [UInt32: String] = [:]
 
     init(_ layout: PinLayout, ownPrograms: Set<UInt32>) throws {
         for interface in try Netlink().interfaces() {
+            names[interface.index] = interface.name
             for direction in Direction.allCases {
                 // Another set of weir uses the same handle: only the program tells whose filter it is.
                 guard
@@ -45,6 +48,11 @@ struct AttachmentSurvey {
             }
         }
     }
+}
+
+/// `veth-1/egress (tcx)`.
+func describe(_ hook: Hook, _ kind: AttachKind, _ names: [UInt32: String]) -> String {
+    "\(names[hook.interface] ?? "interface \(hook.interface)")/\(hook.direction.rawValue) (\(kind.rawValue))"
 }
 
 /// Changes attachments one at a time and knows how to take each change back.

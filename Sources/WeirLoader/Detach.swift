@@ -30,7 +30,7 @@ extension Loader {
             let survey = try AttachmentSurvey(layout, ownPrograms: try PinnedSet.programIDs(layout))
             for (hook, attachment) in survey.attached.sorted(by: { $0.key < $1.key }) {
                 try attacher.detach(hook, attachment.kind, pin: attachment.pin)
-                outcome.detached.append("\(hook.interface)/\(hook.direction.rawValue) (\(attachment.kind.rawValue))")
+                outcome.detached.append(describe(hook, attachment.kind, survey.names))
             }
             // Qdiscs that were made for a filter that never came.
             for interface in try state.load().createdQdiscs.sorted() { try attacher.removeQdiscIfOurs(interface) }

@@ -200,7 +200,7 @@ package struct Loader: Sendable {
             try step(.fenced)
             for (hook, attachment) in changes.stale.sorted(by: { $0.key < $1.key }) {
                 try attacher.detach(hook, attachment.kind, pin: attachment.pin)
-                outcome.detached.append(describe(hook, attachment.kind))
+                outcome.detached.append(describe(hook, attachment.kind, changes.names))
             }
             for pin in changes.deadPins { try Files.removeFile(pin) }
             try pins.removeOldPrograms()
@@ -224,7 +224,7 @@ package struct Loader: Sendable {
                 try Attacher(layout, state).swap(hook, attachment, to: old)
             }
             try programs.with(hook.direction) { try attacher.swap(hook, attachment, to: $0) }
-            outcome.swapped.append(describe(hook, attachment.kind))
+            outcome.swapped.append(describe(hook, attachment.kind, changes.names))
             try step(.attached)
         }
         for new in changes.missing {
@@ -233,13 +233,9 @@ package struct Loader: Sendable {
                 try Attacher(layout, state).detach(new.hook, new.kind, pin: layout.link(new.name, new.hook))
             }
             try attacher.attach(programs, to: new.hook, named: new.name, as: new.kind)
-            outcome.attached.append(describe(new.hook, new.kind))
+            outcome.attached.append(describe(new.hook, new.kind, changes.names))
             try step(.attached)
         }
-    }
-
-    func describe(_ hook: Hook, _ kind: AttachKind) -> String {
-        "\(hook.interface)/\(hook.direction.rawValue) (\(kind.rawValue))"
     }
 
     // MARK: Before anything changes
@@ -331,6 +327,8 @@ struct AttachmentChanges {
     /// No endpoint is behind them any longer, or another kind replaces them.
     var stale: [Hook: Attachment] = [:]
     var deadPins: [String]
+    /// Of every interface, for people.
+    var names: [UInt32: String]
 
     var isEmpty: Bool { missing.isEmpty && outdated.isEmpty && stale.isEmpty && deadPins.isEmpty }
 
@@ -339,6 +337,7 @@ struct AttachmentChanges {
         _ survey: AttachmentSurvey, _ checked: Loader.Checked, programs: [Direction: UInt32], mode: AttachMode
     ) {
         deadPins = survey.deadPins
+        names = survey.names
         let wanted: AttachKind? =
             switch mode {
             case .automatic: nil

@@ -35,7 +35,7 @@ package struct Plan: Hashable, Sendable, Codable {
     package var imageDigest: String
     package var activeDigest: String?
     package var endpoints: [EndpointInterface]
-    /// `index/direction (kind)`, sorted.
+    /// `interface/direction (kind)`, sorted.
     package var attach: [String]
     package var detach: [String]
     package var swap: [String]
@@ -60,7 +60,8 @@ extension Loader {
                 }, attach: [], detach: [], swap: [], maps: [], estimatedBytes: checked.contents.estimatedBytes)
             guard Files.exists(layout.root) else {
                 let kind: AttachKind = options.attachMode != .clsact && checked.features.hasTCX ? .tcx : .clsact
-                plan.attach = checked.node.hooks.keys.sorted().map { describe($0, kind) }
+                plan.attach = checked.node.hooks.sorted { $0.key < $1.key }
+                    .map { describe($0.key, kind, [$0.key.interface: $0.value]) }
                 plan.maps = changes(from: [:], of: nil, to: checked.contents, of: image)
                 return plan
             }
@@ -71,9 +72,9 @@ extension Loader {
             let digest = PinnedSet.digest(object: object, options: options.programs)
             let ids = try programIDs(in: "\(layout.programs)/\(digest)")
             let changes = AttachmentChanges(survey, checked, programs: ids, mode: options.attachMode)
-            plan.attach = changes.missing.map { describe($0.hook, $0.kind) }
-            plan.detach = changes.stale.sorted { $0.key < $1.key }.map { describe($0.key, $0.value.kind) }
-            plan.swap = changes.outdated.sorted { $0.key < $1.key }.map { describe($0.key, $0.value.kind) }
+            plan.attach = changes.missing.map { describe($0.hook, $0.kind, changes.names) }
+            plan.detach = changes.stale.sorted { $0.key < $1.key }.map { describe($0.key, $0.value.kind, changes.names) }
+            plan.swap = changes.outdated.sorted { $0.key < $1.key }.map { describe($0.key, $0.value.kind, changes.names) }
             let word = try ControlWord(try maps(.control)).load()
             if word.isCommitted {
                 plan.activeDigest = hexadecimal(abiBytes(of: try maps.meta(slot: word.activeSlot).image_digest))

@@ -23,6 +23,7 @@ struct ApplyCommand: ParsableCommand {
     var bundle: String?
     @OptionGroup var node: NodeOptions
     @OptionGroup(title: "Place") var place: PlaceOptions
+    @OptionGroup(title: "Log") var log: LogOptions
     @Option(help: "How to attach: auto, tcx or clsact.")
     var attach = Environment.value("ATTACH", default: AttachMode.automatic)
     @Flag(help: "Show entry by entry what would change; change nothing.")
@@ -48,7 +49,10 @@ struct ApplyCommand: ParsableCommand {
             try refusing { try Terminal.output(output == .json ? try json(plan) : plan.text) }
             if detailedExitCode, plan.hasChanges { throw ExitStatus.found }
         } else {
-            let outcome = try place.onNode { try loader.apply(image) }
+            let logger = log.logger
+            let outcome = try place.onNode {
+                try loader.apply(image) { step in logger.debug("step done", metadata: ["step": "\(step.rawValue)"]) }
+            }
             try refusing { try Terminal.output(output == .json ? try json(outcome) : outcome.text(image)) }
         }
     }

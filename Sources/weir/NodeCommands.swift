@@ -64,6 +64,33 @@ struct PlaceOptions: ParsableArguments {
     }
 }
 
+struct RollbackCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "rollback",
+        abstract: "Make the policy before the last apply the one in force again: one store, whatever its size.",
+        discussion: """
+            Refused, with status 3, where there is none, or where it knows other endpoints than the node has now.
+
+            Example: sudo weir rollback
+            """)
+
+    enum Format: String, ExpressibleByArgument, CaseIterable { case table, json }
+
+    @OptionGroup var place: PlaceOptions
+    @Option(help: "Format: table or json.")
+    var output = Environment.value("OUTPUT", default: Format.table)
+
+    func run() throws {
+        let outcome = try place.onNode { try place.loader().rollback() }
+        try refusing {
+            try Terminal.output(
+                output == .json
+                    ? try json(outcome)
+                    : "revision \(outcome.revision) in slot \(outcome.slot): image \(outcome.imageDigest.prefix(12)) again\n")
+        }
+    }
+}
+
 struct DetachCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "detach",

@@ -19,7 +19,7 @@ struct Weir: ParsableCommand {
             permissions refused; 64 usage.
             """,
         subcommands: [
-            CompileCommand.self, VerdictCommand.self, ApplyCommand.self, StatusCommand.self, DetachCommand.self,
-            VersionCommand.self,
+            CompileCommand.self, VerdictCommand.self, ApplyCommand.self, RollbackCommand.self, StatusCommand.self,
+            DetachCommand.self, VersionCommand.self,
         ])
 }
