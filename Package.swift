@@ -145,8 +145,8 @@ let package = Package(
         .testTarget(
             name: "WeirDifferentialTests",
             dependencies: [
-                "WeirABI", "WeirCompiler", "WeirEmulator", "WeirFlow", "WeirImage", "WeirKernel", "WeirMaps", "WeirModel",
-                "WeirTestSupport",
+                "WeirABI", "WeirCompiler", "WeirEmulator", "WeirFlow", "WeirImage", "WeirKernel", "WeirMaps",
+                "WeirModel", "WeirTestSupport",
             ],
             swiftSettings: strict),
     ],

@@ -177,7 +177,8 @@ final class Comparison {
         for map in [SlotMap.peers, .verdicts] {
             for index in image.entries(map).indices where chance(6) {
                 // Any kind, rules past the end, tables that are not there.
-                let word = UInt32.random(in: 0..<4, using: &generator) << 30 | UInt32.random(in: 0..<9, using: &generator)
+                let word =
+                    UInt32.random(in: 0..<4, using: &generator) << 30 | UInt32.random(in: 0..<9, using: &generator)
                 image.maps[map]?[index].value = word.abiBytes
             }
         }

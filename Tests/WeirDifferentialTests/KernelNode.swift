@@ -88,7 +88,7 @@ final class KernelNode {
             case .ingress:
                 run = try toEndpoint.testRun(frame: item.frame, interface: Self.interface, ingress: ingress)
             }
-        } catch where error.errno == .invalidArgument {
+        } catch  where error.errno == .invalidArgument {
             return nil
         }
         return DatapathAnswer(returnCode: run.returnCode, events: try ring.drain())

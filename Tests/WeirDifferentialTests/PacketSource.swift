@@ -90,7 +90,8 @@ struct PacketSource {
         let remote = pick(others(family))
         let isEgress = direction == .egress
         let icmp: IPProtocol = family == .ipv4 ? .icmp : .icmpv6
-        let others: [IPProtocol] = [.sctp, .sctp, .icmp, .icmpv6] + [4, 41, 47, 50, 89].map { IPProtocol(rawValue: $0) }
+        let others: [IPProtocol] =
+            [.sctp, .sctp, .icmp, .icmpv6] + [4, 41, 47, 50, 89].map { IPProtocol(rawValue: $0) }
         let proto = chance(5) ? pick(others) : pick([.tcp, .tcp, .udp, .udp, icmp])
         var spec = PacketSpec(from: isEgress ? local : remote, to: isEgress ? remote : local, protocol: proto)
         spec.sourcePort = pick([1000, 1001, 80])
