@@ -188,10 +188,11 @@ struct PacketSource {
     }
 
     private mutating func mutate(_ frame: inout [UInt8]) {
-        switch Int.random(in: 0..<5, using: &generator) {
+        switch Int.random(in: 0..<6, using: &generator) {
         // The kernel refuses test runs with less than an Ethernet header.
         case 0: frame.removeLast(Int.random(in: 0...(frame.count - 14), using: &generator))
         case 1: frame += Array(repeating: 0, count: Int.random(in: 1...9, using: &generator))
+        case 2: shorten(&frame)
         default:
             let index = Int.random(in: (chance(8) ? 12 : 14)..<frame.count, using: &generator)
             if chance(2) {
@@ -200,5 +201,19 @@ struct PacketSource {
                 frame[index] ^= 1 << UInt8.random(in: 0..<8, using: &generator)
             }
         }
+    }
+
+    /// A packet that says itself how short it is; the rest is padding, or not there.
+    private mutating func shorten(_ frame: inout [UInt8]) {
+        let isIPv4 = frame[12..<14] == [0x08, 0x00]
+        guard isIPv4 || frame[12..<14] == [0x86, 0xdd] else { return }
+        let header = isIPv4 ? 20 : 40
+        guard frame.count > 14 + header else { return }
+        let kept = Int.random(in: 0..<(frame.count - 14 - header), using: &generator)
+        let length = isIPv4 ? header + kept : kept
+        let offset = isIPv4 ? 16 : 18
+        frame[offset] = UInt8(truncatingIfNeeded: length >> 8)
+        frame[offset + 1] = UInt8(truncatingIfNeeded: length)
+        if chance(2) { frame.removeLast(frame.count - 14 - header - kept) }
     }
 }
