@@ -150,7 +150,10 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(
             name: "WeirDifferentialTests",
-            dependencies: ["WeirCompiler", "WeirEmulator", "WeirKernel", "MapConformance", "WeirTestSupport"],
+            dependencies: [
+                "WeirABI", "WeirCompiler", "WeirEmulator", "WeirFlow", "WeirImage", "WeirKernel", "WeirMaps",
+                "WeirModel", "WeirTestSupport",
+            ],
             swiftSettings: strict),
         // Runs the built executable as a user would.
         .testTarget(

@@ -143,7 +143,7 @@ WEIR_INLINE int weir_decide(struct __sk_buff *skb, const struct weir_view *view,
 		if (entry) {
 			entry->revision = revision;
 			entry->action = judgement->action;
-		} else if (tracked) {
+		} else if (tracked && !packet->echo_reply) {
 			judgement->error = weir_insert(skb, packet, direction, judgement, key_check, revision, now, replace);
 		}
 		if ((weir_options & WEIR_OPTION_ALLOW_EVENTS) && !judgement->error)

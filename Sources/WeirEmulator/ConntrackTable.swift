@@ -1,5 +1,6 @@
 internal import WeirABI
 internal import WeirImage
+internal import WeirMaps
 internal import WeirModel
 
 /// A flow's key: one for both directions, with the endpoint's side as `local`.
@@ -50,6 +51,7 @@ struct TrackedFlow {
 
     func has(_ flag: weir_conntrack_flag) -> Bool { UInt32(entry.flags) & flag.rawValue != 0 }
     mutating func set(_ flag: weir_conntrack_flag) { entry.flags |= UInt8(flag.rawValue) }
+    mutating func clear(_ flag: weir_conntrack_flag) { entry.flags &= ~UInt8(flag.rawValue) }
 
     var direction: Direction { UInt32(entry.direction) == WEIR_EGRESS.rawValue ? .egress : .ingress }
 
@@ -72,8 +74,19 @@ struct Conntrack {
     /// Ticks of 2^30 ns.
     let now: UInt32
 
-    /// The first live entry: `conntrack`, then `conntrack_new`.
-    func find(_ key: FlowKey) -> TrackedFlow? { live(key, in: established) ?? live(key, in: new) }
+    /// The first live entry that counts for the packet: `conntrack`, then `conntrack_new`.
+    func find(_ key: FlowKey, for l4: L4Header, _ direction: Direction) -> TrackedFlow? {
+        for table in [established, new] {
+            if let flow = live(key, in: table), counts(flow, for: l4, direction) { return flow }
+        }
+        return nil
+    }
+
+    /// How a new flow is inserted. A dead entry makes room, and so does any entry for a packet that opens a flow;
+    /// otherwise what is there stands.
+    func insertMode(_ key: FlowKey, for l4: L4Header) -> UpdateMode {
+        l4.opens || new.find(key.bytes) != nil && live(key, in: new) == nil ? .any : .noExist
+    }
 
     /// Whether either table has a live entry of this revision (low 32 bits).
     func hasEntry(_ key: FlowKey, revision: UInt32) -> Bool {
@@ -82,14 +95,14 @@ struct Conntrack {
 
     private func live(_ key: FlowKey, in table: EmulatedMap) -> TrackedFlow? {
         guard let bytes = table.find(key.bytes), let entry = weir_conntrack(abiBytes: bytes),
-            entry.key_check == key.check, Int32(bitPattern: now &- entry.expires) <= 0
+            entry.key_check == key.check, now <= entry.expires
         else { return nil }
         return TrackedFlow(entry: entry, table: table, isNew: table === new)
     }
 
     /// Whether a live entry speaks for this packet.
-    func counts(_ flow: TrackedFlow, for l4: L4Header, _ direction: Direction) -> Bool {
+    private func counts(_ flow: TrackedFlow, for l4: L4Header, _ direction: Direction) -> Bool {
         if flow.direction == direction { return !l4.isEchoReply }
-        return !l4.isSYN && !l4.isEchoRequest && !flow.has(WEIR_CT_MIDSTREAM)
+        return !l4.opens && !flow.has(WEIR_CT_MIDSTREAM)
     }
 }

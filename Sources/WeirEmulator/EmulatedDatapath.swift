@@ -108,7 +108,7 @@ struct PacketReport {
     var decision: Decision?
     /// Negative errno of a failed conntrack insert.
     var error: Int32 = 0
-    /// Policy has allowed this very packet: the first of a flow, or untracked.
+    /// Policy was asked for this very packet and allowed it: a new flow, one judged again, or none.
     var isNewlyAllowed = false
 
     func event(for packet: DatapathPacket, _ reason: DropReason) -> weir_event {

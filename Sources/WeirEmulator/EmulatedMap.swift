@@ -49,10 +49,10 @@ package class EmulatedMap: BPFMap {
 
     // MARK: The program
 
-    /// `bpf_map_update_elem`, `BPF_ANY`. Faults count, so that an insert can be made to fail.
-    final func insert(_ key: [UInt8], _ value: [UInt8]) throws(MapError) {
+    /// `bpf_map_update_elem`. Faults count, so that an insert can be made to fail.
+    final func insert(_ key: [UInt8], _ value: [UInt8], mode: UpdateMode) throws(MapError) {
         try faults?.check(.update, on: schema.name)
-        try store(key, value, flags: UpdateMode.any.rawValue)
+        try store(key, value, flags: mode.rawValue)
     }
 
     // MARK: The system call

@@ -6,10 +6,10 @@ enum LinkControl {
     case neighbourDiscovery(type: UInt8)
     case multicastListener
 
-    /// nil for anything else, and for ICMPv6 cut off before its fourth byte.
-    init?(_ bytes: FrameBytes, _ ip: IPHeaders) {
-        guard L4Protocol(ip.protocol, ip.family) == .icmpv6, bytes.has(4, at: ip.payload) else { return nil }
-        switch bytes.byte(ip.payload) {
+    /// nil for anything else. Only the type has been read.
+    init?(_ l4: L4Header) {
+        guard l4.protocol == .icmpv6 else { return nil }
+        switch l4.icmpType {
         case let type where (133...137).contains(type): self = .neighbourDiscovery(type: type)
         case 130...132, 143: self = .multicastListener
         default: return nil

@@ -1,11 +1,11 @@
 internal import WeirModel
 
-/// What IP says about a packet, and where its payload lies.
+/// What IP says about a packet, and where its payload lies. Known in part once the fixed header is read.
 struct IPHeaders {
     var family: AddressFamily
     var source: IPAddress
     var destination: IPAddress
-    /// Behind IPv6 extension headers.
+    /// Behind IPv6 extension headers; the first one's as long as they have not been walked.
     var `protocol`: UInt8
     /// IPv4: time to live.
     var hopLimit: UInt8
@@ -47,6 +47,8 @@ struct L4Header {
     var isEchoRequest: Bool { isICMP && icmpType == Self.echoRequest(`protocol`) }
     var isEchoReply: Bool { isICMP && icmpType == (`protocol` == .icmp ? 0 : 129) }
     var isEcho: Bool { isEchoRequest || isEchoReply }
+    /// A TCP SYN without ACK or an echo request: never a reply.
+    var opens: Bool { isSYN || isEchoRequest }
     var isICMPError: Bool {
         switch `protocol` {
         case .icmp: [3, 11, 12].contains(icmpType)
@@ -64,16 +66,35 @@ struct L4Header {
 // MARK: IP
 
 extension IPHeaders {
-    /// Step 5 of the packet walk. Narrows `bytes` to what IP's length says.
-    static func parse(_ bytes: inout FrameBytes, at offset: Int, _ family: AddressFamily) throws(DropReason) -> Self {
+    /// The fixed header at `offset`, whatever it says; nil where it is cut off.
+    init?(fixed bytes: FrameBytes, at offset: Int, _ family: AddressFamily) {
+        guard bytes.has(family == .ipv4 ? 20 : 40, at: offset) else { return nil }
+        self.family = family
         switch family {
-        case .ipv4: try parseIPv4(&bytes, at: offset)
-        case .ipv6: try parseIPv6(&bytes, at: offset)
+        case .ipv4:
+            source = bytes.address(offset + 12, .ipv4)
+            destination = bytes.address(offset + 16, .ipv4)
+            `protocol` = bytes.byte(offset + 9)
+            hopLimit = bytes.byte(offset + 8)
+            payload = offset + 20
+        case .ipv6:
+            source = bytes.address(offset + 8, .ipv6)
+            destination = bytes.address(offset + 24, .ipv6)
+            `protocol` = bytes.byte(offset + 6)
+            hopLimit = bytes.byte(offset + 7)
+            payload = offset + 40
         }
     }
 
-    private static func parseIPv4(_ bytes: inout FrameBytes, at offset: Int) throws(DropReason) -> Self {
-        guard bytes.has(20, at: offset) else { throw .truncated }
+    /// The rest of step 5 of the packet walk. Narrows `bytes` to what IP's length says.
+    mutating func check(_ bytes: inout FrameBytes, at offset: Int) throws(DropReason) {
+        switch family {
+        case .ipv4: try checkIPv4(&bytes, at: offset)
+        case .ipv6: try checkIPv6(&bytes, at: offset)
+        }
+    }
+
+    private mutating func checkIPv4(_ bytes: inout FrameBytes, at offset: Int) throws(DropReason) {
         let headerLength = Int(bytes.byte(offset) & 0xf) * 4
         guard bytes.byte(offset) >> 4 == 4, headerLength >= 20 else { throw .ipHeader }
         guard bytes.has(headerLength, at: offset) else { throw .truncated }
@@ -82,10 +103,8 @@ extension IPHeaders {
         bytes.end = offset + totalLength
         // More fragments, or an offset.
         guard bytes.word16(offset + 6) & 0x3fff == 0 else { throw .fragment }
-        try checkOptions(bytes, from: offset + 20, to: offset + headerLength)
-        return IPHeaders(
-            family: .ipv4, source: bytes.address(offset + 12, .ipv4), destination: bytes.address(offset + 16, .ipv4),
-            protocol: bytes.byte(offset + 9), hopLimit: bytes.byte(offset + 8), payload: offset + headerLength)
+        try Self.checkOptions(bytes, from: offset + 20, to: offset + headerLength)
+        payload = offset + headerLength
     }
 
     /// A source route is named before its length is looked at.
@@ -105,16 +124,12 @@ extension IPHeaders {
         }
     }
 
-    private static func parseIPv6(_ bytes: inout FrameBytes, at offset: Int) throws(DropReason) -> Self {
-        guard bytes.has(40, at: offset) else { throw .truncated }
+    private mutating func checkIPv6(_ bytes: inout FrameBytes, at offset: Int) throws(DropReason) {
         guard bytes.byte(offset) >> 4 == 6, bytes.has(40 + Int(bytes.word16(offset + 4)), at: offset) else {
             throw .ipHeader
         }
         bytes.end = offset + 40 + Int(bytes.word16(offset + 4))
-        let last = try walkExtensions(bytes, from: offset + 40, first: bytes.byte(offset + 6))
-        return IPHeaders(
-            family: .ipv6, source: bytes.address(offset + 8, .ipv6), destination: bytes.address(offset + 24, .ipv6),
-            protocol: last.protocol, hopLimit: bytes.byte(offset + 7), payload: last.offset)
+        (`protocol`, payload) = try Self.walkExtensions(bytes, from: payload, first: `protocol`)
     }
 
     /// At most eight headers, each inside; a fragment header is refused wherever it comes.
@@ -143,39 +158,37 @@ extension IPHeaders {
 // MARK: L4
 
 extension L4Header {
-    /// The first half of step 7.
-    static func parse(_ bytes: FrameBytes, _ ip: IPHeaders) throws(DropReason) -> Self {
-        let kind = L4Protocol(ip.protocol, ip.family)
-        var header = L4Header(protocol: kind)
-        let start = ip.payload
-        switch kind {
-        case .tcp:
-            guard bytes.has(20, at: start) else { throw .l4Header }
-            let length = Int(bytes.byte(start + 12) >> 4) * 4
-            guard length >= 20, bytes.has(length, at: start) else { throw .l4Header }
-            header.tcpFlags = bytes.byte(start + 13)
-        case .udp: guard bytes.has(8, at: start) else { throw .l4Header }
-        case .sctp: guard bytes.has(12, at: start) else { throw .l4Header }
-        case .icmp: guard bytes.has(8, at: start) else { throw .l4Header }
-        case .icmpv6:
-            guard bytes.has(4, at: start) else { throw .l4Header }
-        case .other: return header
-        }
-        try header.readPorts(bytes, start)
-        return header
+    /// The protocol and, where its byte is there, the ICMP type: the addresses that are right depend on it.
+    init(_ bytes: FrameBytes, _ ip: IPHeaders) {
+        `protocol` = L4Protocol(ip.protocol, ip.family)
+        if isICMP, bytes.has(1, at: ip.payload) { icmpType = bytes.byte(ip.payload) }
     }
 
-    /// Ports, or ICMP's type and the identifier of an echo.
-    mutating func readPorts(_ bytes: FrameBytes, _ start: Int) throws(DropReason) {
+    /// The first half of step 7.
+    mutating func read(_ bytes: FrameBytes, at start: Int) throws(DropReason) {
+        let needed =
+            switch `protocol` {
+            case .tcp: 20
+            case .udp, .icmp: 8
+            case .sctp: 12
+            case .icmpv6: isEcho ? 8 : 4
+            case .other: 0
+            }
+        guard bytes.has(needed, at: start) else { throw .l4Header }
+        readPorts(bytes, start)
+        guard `protocol` == .tcp else { return }
+        let length = Int(bytes.byte(start + 12) >> 4) * 4
+        guard length >= 20, bytes.has(length, at: start) else { throw .l4Header }
+        tcpFlags = bytes.byte(start + 13)
+    }
+
+    /// Ports, or the identifier of an echo. The caller has seen that they are there.
+    mutating func readPorts(_ bytes: FrameBytes, _ start: Int) {
         switch `protocol` {
         case .tcp, .udp, .sctp:
             sourcePort = bytes.word16(start)
             destinationPort = bytes.word16(start + 2)
-        case .icmp, .icmpv6:
-            icmpType = bytes.byte(start)
-            guard isEcho else { return }
-            guard bytes.has(8, at: start) else { throw .l4Header }
-            icmpIdentifier = bytes.word16(start + 4)
+        case .icmp, .icmpv6: if isEcho { icmpIdentifier = bytes.word16(start + 4) }
         case .other: break
         }
     }

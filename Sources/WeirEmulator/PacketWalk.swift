@@ -38,11 +38,19 @@ struct PacketWalk {
         case 0x86dd: family = .ipv6
         default: throw .unknownEthertype
         }
-        let ip = try IPHeaders.parse(&bytes, at: 14, family)
+        // A drop is reported with what was read until then.
+        guard var ip = IPHeaders(fixed: bytes, at: 14, family) else { throw .truncated }
         report.ip = ip
-        let link = options.contains(.linkControl) ? LinkControl(bytes, ip) : nil
+        try ip.check(&bytes, at: 14)
+        report.ip = ip
+        var l4 = L4Header(bytes, ip)
+        report.l4 = l4
+        let link = options.contains(.linkControl) ? LinkControl(l4) : nil
         try checks.checkAddresses(ip, link)
-        let l4 = try L4Header.parse(bytes, ip)
+        do throws(DropReason) { try l4.read(bytes, at: ip.payload) } catch {
+            report.l4 = l4
+            throw error
+        }
         report.l4 = l4
         if let link { return try checks.check(link, bytes, ip) }
         try judge(
@@ -67,6 +75,7 @@ struct PacketWalk {
     private mutating func judge(_ judgement: FlowJudgement, _ bytes: FrameBytes) throws(DropReason) {
         guard options.contains(.conntrack) else {
             _ = try decide(judgement)
+            report.isNewlyAllowed = true
             return
         }
         let conntrack = Conntrack(
@@ -74,11 +83,12 @@ struct PacketWalk {
             now: UInt32(truncatingIfNeeded: packet.timeNanoseconds >> UInt64(WEIR_TICK_SHIFT)))
         if judgement.l4.isICMPError, follows(judgement, conntrack, bytes) { return }
         let key = FlowKey(interfaceIndex: packet.interfaceIndex, packet.direction, judgement.ip, judgement.l4)
-        if let key, let flow = conntrack.find(key), conntrack.counts(flow, for: judgement.l4, packet.direction) {
+        if let key, let flow = conntrack.find(key, for: judgement.l4, packet.direction) {
             return try follow(flow, key, judgement, conntrack)
         }
         let peer = try decide(judgement)
         if let key, !judgement.l4.isEchoReply { try insert(key, peer, judgement, conntrack) }
+        report.isNewlyAllowed = true
     }
 
     // MARK: Step 8
@@ -89,7 +99,9 @@ struct PacketWalk {
         // An error to the endpoint quotes what the endpoint sent, one from it what it received.
         let quotedDirection: Direction = packet.direction == .ingress ? .egress : .ingress
         let own = quotedDirection == .egress ? quoted.ip.source : quoted.ip.destination
+        // An endpoint routes for nobody: its error goes to whoever sent the quoted packet.
         guard judgement.endpoint.owns(own),
+            packet.direction == .ingress || judgement.ip.destination == quoted.ip.source,
             let key = FlowKey(interfaceIndex: packet.interfaceIndex, quotedDirection, quoted.ip, quoted.l4)
         else { return false }
         return conntrack.hasEntry(key, revision: judgement.revision)
@@ -105,6 +117,7 @@ struct PacketWalk {
                 let decision = try judgeAgain(flow, judgement)
                 flow.entry.action = Action.decided(decision).rawValue
                 flow.entry.revision = judgement.revision
+                report.isNewlyAllowed = true
             } catch {
                 try? flow.table.erase(key.bytes)
                 throw error
@@ -112,17 +125,24 @@ struct PacketWalk {
         }
         flow.entry.packets &+= 1
         flow.entry.bytes &+= weir_u64(packet.frame.count)
-        if judgement.l4.isEndOfTCP { flow.set(WEIR_CT_CLOSING) }
         let isReply = flow.direction != packet.direction
         let wasReplied = flow.has(WEIR_CT_REPLY_SEEN)
-        if isReply { flow.set(WEIR_CT_REPLY_SEEN) }
+        if judgement.l4.isEndOfTCP { flow.set(WEIR_CT_CLOSING) }
+        if isReply {
+            flow.set(WEIR_CT_REPLY_SEEN)
+        } else if judgement.l4.isSYN, !judgement.l4.isEndOfTCP {
+            // The same ports, a new connection.
+            flow.clear(WEIR_CT_CLOSING)
+            flow.clear(WEIR_CT_MIDSTREAM)
+        }
         flow.entry.expires = conntrack.now &+ TrackedFlow.timeout(flow.entry, protocol: judgement.ip.protocol)
         flow.table.overwrite(key.bytes, flow.entry.abiBytes)
-        if flow.isNew, !isReply, wasReplied, (try? conntrack.established.insert(key.bytes, flow.entry.abiBytes)) != nil
+        if flow.isNew, !isReply, wasReplied,
+            (try? conntrack.established.insert(key.bytes, flow.entry.abiBytes, mode: .any)) != nil
         {
             try? conntrack.new.erase(key.bytes)
         }
-        if case .decided(let decision) = Action(rawValue: flow.entry.action) {
+        if !report.isNewlyAllowed, case .decided(let decision) = Action(rawValue: flow.entry.action) {
             report.decision = decision
             countRule(decision.rule, judgement)
         }
@@ -166,7 +186,12 @@ struct PacketWalk {
         if judgement.l4.protocol == .tcp, !judgement.l4.isSYN { entry.flags |= UInt8(WEIR_CT_MIDSTREAM.rawValue) }
         if judgement.l4.isEndOfTCP { entry.flags |= UInt8(WEIR_CT_CLOSING.rawValue) }
         entry.expires = conntrack.now &+ TrackedFlow.timeout(entry, protocol: judgement.ip.protocol)
-        do throws(MapError) { try conntrack.new.insert(key.bytes, entry.abiBytes) } catch {
+        do throws(MapError) {
+            try conntrack.new.insert(
+                key.bytes, entry.abiBytes, mode: conntrack.insertMode(key, for: judgement.l4))
+        } catch .exists {
+            // Whoever recorded it was allowed too.
+        } catch {
             report.error = -error.errno
             throw .conntrackInsert
         }
@@ -184,7 +209,6 @@ struct PacketWalk {
                 isFromHost: packet.ingressInterfaceIndex == 0)
         }
         _ = try decide(judgement, peer, packet.direction, judgement.l4.port)
-        report.isNewlyAllowed = true
         return peer
     }
 

@@ -75,9 +75,11 @@ struct PolicyWalk {
     /// The full address, then the longest prefix.
     private func address(_ address: IPAddress) throws(BrokenInvariant) -> weir_peer {
         let bytes = address.bytes
-        if let value = slot.addresses(address.family)?.find(bytes), let peer = weir_peer(abiBytes: value) {
-            return peer
+        guard let addresses = slot.addresses(address.family) else {
+            let map: SlotMap = address.family == .ipv4 ? .ipcache4 : .ipcache6
+            throw BrokenInvariant(map: map, problem: .missingMap, key: [])
         }
+        if let value = addresses.find(bytes), let peer = weir_peer(abiBytes: value) { return peer }
         let cidrs: SlotMap = address.family == .ipv4 ? .cidrs4 : .cidrs6
         guard let map = slot.cidrs(address.family) else {
             throw BrokenInvariant(map: cidrs, problem: .missingMap, key: [])
@@ -129,9 +131,4 @@ struct PolicyWalk {
         }
         return decision
     }
-}
-
-extension IPAddress {
-    /// 255.255.255.255.
-    var isBroadcast: Bool { family == .ipv4 && value == 0xffff_ffff }
 }

@@ -60,6 +60,70 @@ struct ConntrackScenarioTests {
         #expect(UInt32(entry.flags) == WEIR_CT_MIDSTREAM.rawValue)
     }
 
+    @Test("a new connection on a flow's ports is neither closing nor in its middle")
+    func newConnection() throws {
+        let wire = try Wire(closed)
+        let syn = try clientSYN()
+        wire.receive(syn.flags(PacketSpec.TCPFlags.fin | PacketSpec.ack))
+        var entry = try #require(try wire.entries(.conntrack_new).first)
+        #expect(UInt32(entry.flags) == WEIR_CT_MIDSTREAM.rawValue | WEIR_CT_CLOSING.rawValue)
+        for flag in [PacketSpec.TCPFlags.fin, PacketSpec.TCPFlags.rst] {
+            #expect(wire.receive(syn.flags(PacketSpec.TCPFlags.syn | flag)) == .none)
+            #expect(wire.send(syn.reversed.flags(PacketSpec.synAck)) == .policyDefaultDeny)
+        }
+        #expect(wire.receive(syn) == .none)
+        entry = try #require(try wire.entries(.conntrack_new).first)
+        #expect(entry.flags == 0 && entry.expires == 1000 + UInt32(WEIR_TIMEOUT_TCP_NEW))
+        #expect(wire.send(syn.reversed.flags(PacketSpec.synAck)) == .none)
+    }
+
+    @Test("an established flow does not hide a new one the other way round")
+    func bothWays() throws {
+        var fixture = closed
+        fixture.egress[ImageFixture.client] = ImageFixture.allow(5)
+        let wire = try Wire(fixture)
+        let syn = try clientSYN()
+        wire.receive(syn)
+        wire.send(syn.reversed.flags(PacketSpec.synAck))
+        wire.receive(syn.flags(PacketSpec.ack))
+        #expect(wire.send(syn.reversed) == .none)
+        #expect(try wire.entries(.conntrack).map(\.direction) == [1])
+        #expect(try wire.entries(.conntrack_new).map(\.direction) == [0])
+        // The client's SYN opens its own again; the established entry is found first.
+        #expect(wire.receive(syn) == .none)
+        #expect(try wire.entries(.conntrack_new).map(\.direction) == [0])
+    }
+
+    @Test("what cannot ride an entry and opens nothing leaves the entry as it is")
+    func entryStands() throws {
+        var fixture = closed
+        fixture.egress[ImageFixture.client] = ImageFixture.allow(5)
+        let wire = try Wire(fixture)
+        let middle = try clientSYN().flags(PacketSpec.ack)
+        wire.receive(middle)
+        #expect(wire.send(middle.reversed) == .none)
+        let entry = try #require(try wire.entries(.conntrack_new).first)
+        #expect(entry.direction == 1 && entry.packets == 1)
+        #expect(wire.send(middle.reversed.flags(PacketSpec.TCPFlags.syn)) == .none)
+        #expect(try wire.entries(.conntrack_new).map(\.direction) == [0])
+    }
+
+    @Test("a packet that is judged again counts its rule once and is reported as allowed")
+    func judgedAgainOnce() throws {
+        let wire = try Wire(closed, options: DatapathOptions.defaults.union(.allowEvents))
+        let syn = try clientSYN()
+        wire.receive(syn)
+        #expect(wire.events().count == 1)
+        wire.send(syn.reversed.flags(PacketSpec.synAck))
+        #expect(wire.events().isEmpty)
+        try wire.commit(closed)
+        wire.send(syn.reversed.flags(PacketSpec.synAck))
+        #expect(try wire.count(rule: 3) == 1)
+        let event = try #require(wire.events().first)
+        #expect(event.reason == 0 && event.direction == 0 && event.group == ImageFixture.client)
+        #expect(event.action == ImageFixture.allow(3).rawValue)
+    }
+
     @Test("a tightened policy cuts a live flow with the originator's next packet")
     func tightened() throws {
         let wire = try Wire(closed)
@@ -170,7 +234,7 @@ struct ConntrackScenarioTests {
         #expect(wire.send(reply) == .none)
     }
 
-    @Test("an allowed echo reply opens nothing for requests")
+    @Test("an allowed echo reply is no flow and opens nothing for requests")
     func replyOpensNothing() throws {
         var fixture = closed
         fixture.egress[ImageFixture.client] = ImageFixture.table(2)
@@ -178,6 +242,7 @@ struct ConntrackScenarioTests {
         let wire = try Wire(fixture)
         var spec = try packet("10.0.1.1", "10.0.1.2", .icmp)
         #expect(wire.send(spec) == .none)
+        #expect(try wire.entries(.conntrack_new).isEmpty)
         spec.icmpType = 8
         #expect(wire.send(spec) == .policyDefaultDeny)
     }
@@ -211,6 +276,12 @@ struct ConntrackScenarioTests {
             $0.payload = Array(PacketBuilder.packet(syn).prefix(48))
         }
         #expect(wire.send(own2) == .none)
+        // The same to anybody else is payload, not an answer.
+        let elsewhere = try packet(own, router, isIPv6 ? .icmpv6 : .icmp) {
+            $0.icmpType = isIPv6 ? 1 : 3
+            $0.payload = own2.payload
+        }
+        #expect(wire.send(elsewhere) == .policyDefaultDeny)
         // A flow that the new policy has not seen yet gives no cover.
         try wire.commit(closed)
         #expect(wire.receive(error) == .policyDefaultDeny)
@@ -279,16 +350,6 @@ struct ConntrackScenarioTests {
         #expect(wire.send(syn.reversed.flags(PacketSpec.ack)) == .none)
         wire.ticks += UInt64(WEIR_TIMEOUT_TCP) + 1
         #expect(wire.send(syn.reversed.flags(PacketSpec.ack)) == .policyDefaultDeny)
-    }
-
-    @Test("an entry outlives the clock's wrap at 32 bits")
-    func clockWrap() throws {
-        let wire = try Wire(closed)
-        wire.ticks = (1 << 32) - 5
-        let syn = try clientSYN()
-        wire.receive(syn)
-        wire.ticks += 20
-        #expect(wire.send(syn.reversed.flags(PacketSpec.synAck)) == .none)
     }
 
     @Test(

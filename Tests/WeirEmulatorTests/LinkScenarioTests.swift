@@ -196,6 +196,36 @@ struct LinkScenarioTests {
         #expect(try Wire().receive(try packet(source, destination, .udp)) == reason)
     }
 
+    private func event(_ spec: PacketSpec, _ length: Int? = nil, on wire: Wire) throws -> weir_event {
+        let frame = PacketBuilder.frame(spec)
+        wire.frame(Array(frame.prefix(length ?? frame.count)), .egress)
+        return try #require(wire.events().first)
+    }
+
+    @Test("a drop is reported with what was read until then")
+    func halfRead() throws {
+        let wire = try Wire()
+        let udp = try packet("10.0.1.9", "10.0.1.2", .udp) { $0.destinationPort = 53 }
+        // The address is wrong: ports have not been read, the type of an ICMP packet has.
+        var seen = try event(udp, on: wire)
+        #expect(seen.family == 4 && seen.protocol == 17 && seen.destination_port_be == 0)
+        #expect(abiBytes(of: seen.source) == udp.source.mappedBytes)
+        seen = try event(try packet("10.0.1.9", "10.0.1.2", .icmp) { $0.icmpType = 8 }, on: wire)
+        #expect(seen.destination_port_be == UInt16(8).bigEndian && seen.source_port_be == 0)
+        // Not even the whole IP header.
+        seen = try event(udp, 33, on: wire)
+        #expect(seen.family == 0 && seen.protocol == 0)
+        // The header, but no more of the packet.
+        seen = try event(udp, 34, on: wire)
+        #expect(seen.family == 4 && UInt32(seen.reason) == WEIR_REASON_IP_HEADER.rawValue)
+        // Extension headers that end nowhere.
+        seen = try event(
+            try packet("fd00:1::1", "fd00:1::2", .tcp) {
+                $0.ipv6Extensions = [.init(type: 60, body: [9, 0, 0, 0, 0, 0, 0])]
+            }, on: wire)
+        #expect(seen.family == 6 && seen.protocol == 60 && seen.destination_port_be == 0)
+    }
+
     @Test("what is not for the endpoint is counted and not reported")
     func silent() throws {
         let wire = try Wire()

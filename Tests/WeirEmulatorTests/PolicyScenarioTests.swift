@@ -142,6 +142,19 @@ struct PolicyScenarioTests {
         #expect(try Wire(fixture).send(try packet("10.0.1.1", "192.0.2.99", .udp)) == .noVerdict)
     }
 
+    @Test(
+        "a slot without one of its maps is no verdict, not a wider one",
+        arguments: [SlotMap.ipcache4, .cidrs4, .peers, .verdicts])
+    func missingMap(map: SlotMap) throws {
+        let wire = try Wire(.webServer)
+        try wire.node.slots(of: map).delete(UInt32(wire.node.revision & 1).abiBytes)
+        var spec = try clientSYN()
+        if map == .cidrs4 { spec = try packet("192.0.2.99", "10.0.1.1", .tcp) }
+        #expect(wire.receive(spec) == .noVerdict)
+        let event = try #require(wire.events().first)
+        #expect(event.action == 0)
+    }
+
     @Test("a group past the last row, or a table as a row's default, is no verdict")
     func brokenRows() throws {
         var fixture = ImageFixture()

@@ -619,6 +619,8 @@ static void flows(void)
 	OUT("midstream", l4_4(ME4, "10.0.0.9", PROTO_TCP, tcp(3002, 80, ACK)), PASS);
 	IN("against midstream", l4_4("10.0.0.9", ME4, PROTO_TCP, tcp(80, 3002, ACK)), WEIR_REASON_POLICY_DEFAULT_DENY);
 	OUT("midstream again", l4_4(ME4, "10.0.0.9", PROTO_TCP, tcp(3002, 80, ACK)), PASS);
+	OUT("a new connection on its ports", l4_4(ME4, "10.0.0.9", PROTO_TCP, tcp(3002, 80, SYN)), PASS);
+	IN("is no midstream", l4_4("10.0.0.9", ME4, PROTO_TCP, tcp(80, 3002, SYN | ACK)), PASS);
 
 	IN("unasked UDP", l4_4("10.0.0.9", ME4, PROTO_UDP, udp(53, 3000)), WEIR_REASON_POLICY_DEFAULT_DENY);
 	OUT("UDP", l4_4(ME4, "10.0.0.9", PROTO_UDP, udp(3000, 53)), PASS);
@@ -629,6 +631,10 @@ static void flows(void)
 	IN("echo reply", l4_4("10.0.0.9", ME4, PROTO_ICMP, icmp(0, 7, NULL)), PASS);
 	IN("echo reply of another", l4_4("10.0.0.9", ME4, PROTO_ICMP, icmp(0, 8, NULL)), WEIR_REASON_POLICY_DEFAULT_DENY);
 	IN("echo back", l4_4("10.0.0.9", ME4, PROTO_ICMP, icmp(8, 7, NULL)), WEIR_REASON_POLICY_DEFAULT_DENY);
+	young = entries("conntrack_new");
+	OUT("echo reply that policy allows", l4_4(ME4, "10.0.0.9", PROTO_ICMP, icmp(0, 11, NULL)), PASS);
+	REQUIRE("is no flow", entries("conntrack_new") == young);
+	IN("and opens nothing", l4_4("10.0.0.9", ME4, PROTO_ICMP, icmp(0, 11, NULL)), WEIR_REASON_POLICY_DEFAULT_DENY);
 	OUT("echo by table", l4_4(ME4, "10.0.0.10", PROTO_ICMP, icmp(8, 7, NULL)), PASS);
 	OUT("ICMPv6 echo", l4_6(ME6, "fd00::9", PROTO_ICMPV6, icmp(128, 7, NULL)), PASS);
 	IN("ICMPv6 echo reply", l4_6("fd00::9", ME6, PROTO_ICMPV6, icmp(129, 7, NULL)), PASS);
@@ -782,6 +788,29 @@ static void reports(void)
 	ring_buffer__free(ring);
 }
 
+static void remove_inner(const char *name)
+{
+	weir_u32 slot = 1;
+
+	if (bpf_map_delete_elem(map_fd(name), &slot))
+		die(name);
+}
+
+/* A slot without one of its maps has no answer, not a wider one. */
+static void missing_maps(void)
+{
+	remove_inner("verdicts");
+	OUT("no verdicts", l4_4(ME4, "10.0.0.10", PROTO_TCP, tcp(7000, 81, SYN)), WEIR_REASON_NO_VERDICT);
+	remove_inner("ipcache4");
+	OUT("no addresses", l4_4(ME4, "192.0.2.77", PROTO_TCP, tcp(7000, 80, SYN)), WEIR_REASON_NO_VERDICT);
+	remove_inner("cidrs6");
+	OUT("no prefixes", l4_6(ME6, "2001:db8::1", PROTO_TCP, tcp(7000, 80, SYN)), WEIR_REASON_NO_VERDICT);
+	remove_inner("peers");
+	OUT("no rows", l4_6(ME6, "fd00::9", PROTO_TCP, tcp(7000, 80, SYN)), WEIR_REASON_NO_VERDICT);
+	IN_FROM_HOST("no rows for the host", l4_4("198.51.100.1", ME4, PROTO_TCP, tcp(7000, 80, SYN)),
+		     WEIR_REASON_NO_VERDICT);
+}
+
 static void unknown_interface(void)
 {
 	weir_u32 slot = 1, ifindex = 77;
@@ -912,6 +941,7 @@ int main(int count, char **arguments)
 	reports();
 	timings();
 	mutations();
+	missing_maps();
 	unknown_interface();
 	every_option_loads(arguments[1]);
 	printf("%d checks, %d failures, %d frames refused by the kernel's test run\n", checks, failures, refused);

@@ -87,7 +87,7 @@ WEIR_INLINE weir_u8 weir_closing(const struct weir_packet *packet)
 	return packet->tcp_flags & (WEIR_TCP_FIN | WEIR_TCP_RST) ? WEIR_CT_CLOSING : 0;
 }
 
-/* A packet of the flow passes: counted, and the entry lives on. Flags only ever lose CLOSING, to a new SYN. */
+/* A packet of the flow passes: counted, and the entry lives on. Flags go only with a new SYN of the originator's. */
 WEIR_INLINE void weir_touch(struct __sk_buff *skb, struct weir_conntrack *entry, const struct weir_flow *flow,
 			    const struct weir_packet *packet, int direction, weir_u32 now)
 {
@@ -97,7 +97,7 @@ WEIR_INLINE void weir_touch(struct __sk_buff *skb, struct weir_conntrack *entry,
 	if (flow->direction != direction)
 		flags |= WEIR_CT_REPLY_SEEN;
 	else if (packet->opens && !weir_closing(packet))
-		flags &= ~WEIR_CT_CLOSING; /* the same ports, a new connection */
+		flags &= ~(WEIR_CT_CLOSING | WEIR_CT_MIDSTREAM); /* the same ports, a new connection */
 	expires = now + weir_timeout(packet->key.protocol, flags);
 	if (flags != flow->flags)
 		entry->flags = flags;

@@ -118,11 +118,17 @@ struct {
 	});
 } fence SEC(".maps");
 
+/* NULL where the slot has no such map, which the compiler and the loader rule out. */
+#define WEIR_SLOT_INNER(map_name, slot)                    \
+	({                                                 \
+		weir_u32 slot_ = (slot);                   \
+		bpf_map_lookup_elem(&map_name, &slot_);    \
+	})
+
 /* NULL where the slot has no such map or the map no such key. */
 #define WEIR_SLOT_LOOKUP(map_name, slot, key)                                    \
 	({                                                                       \
-		weir_u32 slot_ = (slot);                                         \
-		void *inner_ = bpf_map_lookup_elem(&map_name, &slot_);           \
+		void *inner_ = WEIR_SLOT_INNER(map_name, slot);                  \
 		inner_ ? bpf_map_lookup_elem(inner_, key) : (void *)0;           \
 	})
 

@@ -24,18 +24,25 @@ WEIR_INLINE const struct weir_peer *weir_find_peer(weir_u32 slot, const struct w
 {
 	const weir_u8 *remote = packet->key.remote;
 	const struct weir_peer *peer;
+	void *inner;
 
 	if (packet->family == WEIR_IPV4) {
 		struct weir_cidr4 cidr = { .prefix_length = 32 };
 
 		*(weir_word *)cidr.bytes = weir_word_at(remote, 3);
-		peer = WEIR_SLOT_LOOKUP(ipcache4, slot, cidr.bytes);
+		inner = WEIR_SLOT_INNER(ipcache4, slot);
+		if (!inner)
+			return NULL;
+		peer = bpf_map_lookup_elem(inner, cidr.bytes);
 		return peer ? peer : WEIR_SLOT_LOOKUP(cidrs4, slot, &cidr);
 	} else {
 		struct weir_cidr6 cidr = { .prefix_length = 128 };
 
 		weir_set_ipv6(cidr.bytes, remote);
-		peer = WEIR_SLOT_LOOKUP(ipcache6, slot, cidr.bytes);
+		inner = WEIR_SLOT_INNER(ipcache6, slot);
+		if (!inner)
+			return NULL;
+		peer = bpf_map_lookup_elem(inner, cidr.bytes);
 		return peer ? peer : WEIR_SLOT_LOOKUP(cidrs6, slot, &cidr);
 	}
 }
@@ -48,34 +55,36 @@ WEIR_INLINE bool weir_is_overlay(weir_u8 protocol, weir_u16 port_be)
 	return protocol == IPPROTO_IPIP || protocol == IPPROTO_IPV6 || protocol == IPPROTO_GRE;
 }
 
-/* One answer for (row, group, protocol, port). False where the compiler's promises do not hold. */
-WEIR_INLINE bool weir_resolve(weir_u32 slot, weir_u32 row, weir_u32 group, weir_u8 protocol, weir_u16 port_be,
-			      weir_u32 *action)
+/* The deciding action for (row, group, protocol, port), or 0 where the compiler's promises do not hold. */
+WEIR_INLINE weir_u32 weir_resolve(weir_u32 slot, weir_u32 row, weir_u32 group, weir_u8 protocol, weir_u16 port_be)
 {
-	weir_u32 index = row + group;
+	weir_u32 index = row + group, action;
 	const weir_u32 *found = WEIR_SLOT_LOOKUP(peers, slot, &index);
 
 	if (!found)
-		return false;
-	*action = *found;
-	if (weir_action_kind(*action) == WEIR_ACTION_TABLE) {
+		return 0;
+	action = *found;
+	if (weir_action_kind(action) == WEIR_ACTION_TABLE) {
 		struct weir_verdict_key key = {
 			.prefix_length = WEIR_VERDICT_PREFIX_PORT,
-			.table = *action & WEIR_ACTION_ID_MASK,
+			.table = action & WEIR_ACTION_ID_MASK,
 			.protocol = protocol,
 		};
+		void *inner = WEIR_SLOT_INNER(verdicts, slot);
 
+		if (!inner)
+			return 0;
 		__builtin_memcpy(key.port_be, &port_be, sizeof(key.port_be));
-		found = WEIR_SLOT_LOOKUP(verdicts, slot, &key);
+		found = bpf_map_lookup_elem(inner, &key);
 		if (!found) {
 			index = row + WEIR_GROUP_DEFAULT;
 			found = WEIR_SLOT_LOOKUP(peers, slot, &index);
 		}
 		if (!found)
-			return false;
-		*action = *found;
+			return 0;
+		action = *found;
 	}
-	return weir_action_kind(*action) != WEIR_ACTION_TABLE;
+	return weir_action_kind(action) == WEIR_ACTION_TABLE ? 0 : action;
 }
 
 /* NONE is an allow. */
@@ -108,16 +117,17 @@ WEIR_STEP int weir_judge(const struct weir_view *view, const struct weir_endpoin
 		    weir_is_overlay(packet->key.protocol, judgement->port_be))
 			return WEIR_REASON_OVERLAY;
 	}
-	if (!weir_resolve(view->slot, egress ? endpoint->egress_row : endpoint->ingress_row, judgement->group,
-			  packet->key.protocol, judgement->port_be, &judgement->action))
-		return WEIR_REASON_NO_VERDICT;
+	judgement->action = weir_resolve(view->slot, egress ? endpoint->egress_row : endpoint->ingress_row,
+					 judgement->group, packet->key.protocol, judgement->port_be);
 	switch (weir_action_kind(judgement->action)) {
 	case WEIR_ACTION_ALLOW:
 		return WEIR_REASON_NONE;
 	case WEIR_ACTION_DENY:
 		return WEIR_REASON_POLICY_DENY;
-	default:
+	case WEIR_ACTION_DEFAULT_DENY:
 		return WEIR_REASON_POLICY_DEFAULT_DENY;
+	default:
+		return WEIR_REASON_NO_VERDICT;
 	}
 }
 

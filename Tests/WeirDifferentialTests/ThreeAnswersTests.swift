@@ -1,0 +1,61 @@
+import Testing
+import WeirCompiler
+import WeirEmulator
+import WeirFlow
+import WeirImage
+import WeirKernel
+import WeirModel
+import WeirTestSupport
+
+/// What the policies say, what the image says, and what the kernel does.
+@Suite("Oracle, emulator and kernel give one verdict", .serialized, .enabled(if: KernelRequirement.isMet))
+struct ThreeAnswersTests {
+    private static let baseSeed: UInt64 = 20_261_121
+
+    @Test("the same question, three answers", arguments: 0..<25)
+    func agreement(offset: UInt64) throws {
+        let seed = Self.baseSeed + offset
+        var world = RandomWorld(seed: seed)
+        let image = Compiler.compile(
+            policies: world.policies, inventory: world.inventory, node: "node-a", options: world.options)
+        let oracle = PolicyOracle(policies: world.policies, inventory: world.inventory, options: world.options)
+        let emulator = try EmulatorJudge(image: image)
+        let kernel = try KernelJudge(
+            image: image, object: EmbeddedObject.bytes, frame: { PacketBuilder.frame(for: $0) })
+        var asked = 0
+        for _ in 0..<400 {
+            let question = world.question()
+            guard let query = Self.query(question, image) else { continue }
+            asked += 1
+            let expected = oracle.answer(question)
+            let decision = try emulator.judge(query)
+            try #require(Self.letter(decision.kind) == expected.letter, "seed \(seed): \(question): \(decision)")
+            let done = try kernel.judge(query)
+            try #require(done == decision, "seed \(seed): \(question): kernel \(done), emulator \(decision)")
+        }
+        #expect(asked > 100)
+    }
+
+    private static func letter(_ kind: Decision.Kind) -> Character {
+        switch kind {
+        case .allow: "A"
+        case .deny: "D"
+        case .defaultDeny: "N"
+        }
+    }
+
+    /// nil where no packet can ask: the endpoint has no address of that family, or the family no such protocol.
+    private static func query(_ question: PolicyOracle.Question, _ image: Image) -> FlowQuery? {
+        guard let record = image.endpoint(named: question.endpoint),
+            let local = record.addresses.first(where: { $0.family == question.peer.family })
+        else { return nil }
+        switch (question.protocol, local.family) {
+        // A type is read where the protocol is ICMP in that family; elsewhere it is a protocol without ports.
+        case (.icmp, .ipv6), (.icmpv6, .ipv4): return nil
+        default: break
+        }
+        return FlowQuery(
+            endpoint: record.id, direction: question.direction, localAddress: local, peerAddress: question.peer,
+            path: question.fromHost ? .host : .forwarded, protocol: question.protocol, port: question.port)
+    }
+}
