@@ -111,7 +111,9 @@ struct DecisionMatrix: Sendable {
     }
 
     /// `result[candidate][peers]`. Selectors are asked only of candidates that have a label they need.
-    private static func matches(of distinctPeers: OrderedSet<Peers>, in candidates: OrderedSet<PeerCandidate>) -> [[PeerMatch]] {
+    private static func matches(of distinctPeers: OrderedSet<Peers>, in candidates: OrderedSet<PeerCandidate>)
+        -> [[PeerMatch]]
+    {
         var result = [[PeerMatch]](
             repeating: [PeerMatch](repeating: .no, count: distinctPeers.count), count: candidates.count)
         var endpointsWithLabel: [LabelKey: [String: [Int]]] = [:]

@@ -1,5 +1,6 @@
 internal import WeirABI
 package import WeirImage
+package import WeirMaps
 package import WeirModel
 
 /// A packet at one of the two hooks, as the kernel presents it.

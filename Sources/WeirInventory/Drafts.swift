@@ -47,11 +47,11 @@ func decodeAddress(_ cursor: Cursor, _ diagnostics: inout DiagnosticsCollector) 
         return nil
     }
     let problem: String? =
-        if address.isUnspecified { "the unspecified address" }
-        else if address.isMulticast { "a multicast address" }
-        else if address.isLoopback { "a loopback address" }
-        else if address.isV4Mapped { "an IPv4-mapped address" }
-        else { nil }
+        if address.isUnspecified { "the unspecified address" } else if address.isMulticast {
+            "a multicast address"
+        } else if address.isLoopback { "a loopback address" } else if address.isV4Mapped {
+            "an IPv4-mapped address"
+        } else { nil }
     if let problem {
         diagnostics.error(.invalidAddress, "\(address) is \(problem)", at: cursor.location)
         return nil

@@ -4,21 +4,6 @@ internal import SystemPackage
 internal import WeirABI
 package import WeirMaps
 
-/// `enum weir_option`: what a loaded object does besides judging. Fixed before the verifier sees it.
-package struct ProgramOptions: OptionSet, Hashable, Sendable {
-    package let rawValue: UInt32
-    package init(rawValue: UInt32) { self.rawValue = rawValue }
-
-    package static let dropEvents = ProgramOptions(WEIR_OPTION_DROP_EVENTS)
-    package static let allowEvents = ProgramOptions(WEIR_OPTION_ALLOW_EVENTS)
-    package static let conntrack = ProgramOptions(WEIR_OPTION_CONNTRACK)
-    package static let linkControl = ProgramOptions(WEIR_OPTION_LINK_CONTROL)
-    package static let overlayGuard = ProgramOptions(WEIR_OPTION_OVERLAY_GUARD)
-    package static let defaults = ProgramOptions(WEIR_OPTION_DEFAULTS)
-
-    private init(_ option: weir_option) { self.init(rawValue: option.rawValue) }
-}
-
 /// A BPF object: opened, then given options and maps to share, then loaded.
 ///
 /// Owns libbpf's object. Maps and programs taken out of it have descriptors of their own and outlive it.
@@ -45,7 +30,7 @@ package struct ProgramOptions: OptionSet, Hashable, Sendable {
     // SAFETY: this value is the only owner.
     deinit { unsafe bpf_object__close(object) }
 
-    package func setOptions(_ options: ProgramOptions) throws(KernelError) {
+    package func setOptions(_ options: DatapathOptions) throws(KernelError) {
         // SAFETY: the object is open and the name outlives the call.
         let result = unsafe weir_object_set_constant(object, "weir_options", options.rawValue)
         guard result == 0 else { throw KernelError("set weir_options of object", name, result: result) }

@@ -1,8 +1,8 @@
 internal import SystemPackage
 internal import WeirABI
 package import WeirImage
-package import WeirKernel
-internal import WeirMaps
+internal import WeirKernel
+package import WeirMaps
 internal import WeirModel
 internal import WeirNetlink
 
@@ -45,7 +45,7 @@ package struct Loader: Sendable {
         package var stateDirectory = "/var/lib/weir"
         package var attachMode = AttachMode.automatic
         package var lockTimeout = Duration.seconds(10)
-        package var programs = ProgramOptions.defaults
+        package var programs = DatapathOptions.defaults
 
         package init() {}
     }

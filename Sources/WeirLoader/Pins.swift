@@ -165,7 +165,7 @@ struct PinnedSet: ~Copyable {
     let digest: String
 
     /// Digest of what the verifier sees: the object and its options. A prefix is enough to tell versions apart.
-    static func digest(object: [UInt8], options: ProgramOptions) -> String {
+    static func digest(object: [UInt8], options: DatapathOptions) -> String {
         var hash = SHA256()
         hash.update(data: object)
         hash.update(data: options.rawValue.abiBytes)
@@ -173,7 +173,7 @@ struct PinnedSet: ~Copyable {
     }
 
     /// Opens what is pinned. Programs of another object stay; those of this one are loaded beside them.
-    static func open(_ object: [UInt8], options: ProgramOptions, layout: PinLayout) throws -> PinnedSet {
+    static func open(_ object: [UInt8], options: DatapathOptions, layout: PinLayout) throws -> PinnedSet {
         let digest = digest(object: object, options: options)
         let maps = try PinnedMaps(pinnedIn: layout.root)
         let directory = "\(layout.programs)/\(digest)"
@@ -204,7 +204,7 @@ struct PinnedSet: ~Copyable {
     }
 
     /// Loads everything and publishes it under the pin path in one step.
-    static func create(_ object: [UInt8], options: ProgramOptions, layout: PinLayout) throws {
+    static func create(_ object: [UInt8], options: DatapathOptions, layout: PinLayout) throws {
         let loaded = try BPFObject(bytes: object)
         try loaded.setOptions(options)
         try loaded.load()

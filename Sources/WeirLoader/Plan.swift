@@ -73,8 +73,12 @@ extension Loader {
             let ids = try programIDs(in: "\(layout.programs)/\(digest)")
             let changes = AttachmentChanges(survey, checked, programs: ids, mode: options.attachMode)
             plan.attach = changes.missing.map { describe($0.hook, $0.kind, changes.names) }
-            plan.detach = changes.stale.sorted { $0.key < $1.key }.map { describe($0.key, $0.value.kind, changes.names) }
-            plan.swap = changes.outdated.sorted { $0.key < $1.key }.map { describe($0.key, $0.value.kind, changes.names) }
+            plan.detach = changes.stale.sorted { $0.key < $1.key }.map {
+                describe($0.key, $0.value.kind, changes.names)
+            }
+            plan.swap = changes.outdated.sorted { $0.key < $1.key }.map {
+                describe($0.key, $0.value.kind, changes.names)
+            }
             let word = try ControlWord(try maps(.control)).load()
             if word.isCommitted {
                 plan.activeDigest = hexadecimal(abiBytes(of: try maps.meta(slot: word.activeSlot).image_digest))

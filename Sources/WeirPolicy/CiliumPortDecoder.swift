@@ -91,7 +91,8 @@ struct CiliumPortDecoder {
         if text.isEmpty || text.uppercased() == "ANY" { return IPProtocol.withPorts }
         guard let known = IPProtocol(name: text), IPProtocol.withPorts.contains(known) else {
             let isICMP = text.uppercased().hasPrefix("ICMP")
-            var message = isICMP ? "\(text) has types, not ports; use icmps" : "\"\(text)\" is not a protocol with ports"
+            var message =
+                isICMP ? "\(text) has types, not ports; use icmps" : "\"\(text)\" is not a protocol with ports"
             if !isICMP, let nearest = nearestName(to: text, among: ["TCP", "UDP", "SCTP", "ANY"]) {
                 message += "; did you mean \(nearest)?"
             }

@@ -98,7 +98,8 @@ struct CiliumRuleDecoder {
         let exceptList = fields.optional("except")
         fields.reportUnknown(&diagnostics)
         guard [cidr, reference, selector].compactMap(\.self).count == 1 else {
-            let id: DiagnosticID = cidr == nil && reference == nil && selector == nil ? .missingField : .conflictingFields
+            let id: DiagnosticID =
+                cidr == nil && reference == nil && selector == nil ? .missingField : .conflictingFields
             diagnostics.error(
                 id, "an entry has one of cidr, cidrGroupRef and cidrGroupSelector", at: cursor.location)
             return []

@@ -92,7 +92,8 @@ private func decodeKey(
         }
     }
     // A namespace label keeps its own length; with Cilium's prefix in front it may well exceed 63.
-    let ownName = name.hasPrefix(WellKnownLabel.namespaceLabelsPrefix)
+    let ownName =
+        name.hasPrefix(WellKnownLabel.namespaceLabelsPrefix)
         ? String(name.dropFirst(WellKnownLabel.namespaceLabelsPrefix.count)) : name
     guard source != "", isQualifiedName(ownName) else {
         diagnostics.error(.invalidLabel, "\"\(key.text)\" is not a label key", at: key.location)

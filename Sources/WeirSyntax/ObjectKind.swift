@@ -29,7 +29,8 @@ package enum ObjectKind: Hashable, Sendable {
     }
 
     private static let known: [Known] = [
-        Known(group: "cilium.io", kind: "CiliumNetworkPolicy", versions: ["v2"], meaning: .policy(.ciliumNetworkPolicy)),
+        Known(
+            group: "cilium.io", kind: "CiliumNetworkPolicy", versions: ["v2"], meaning: .policy(.ciliumNetworkPolicy)),
         Known(
             group: "cilium.io", kind: "CiliumClusterwideNetworkPolicy", versions: ["v2"],
             meaning: .policy(.ciliumClusterwideNetworkPolicy)),

@@ -86,7 +86,8 @@ struct RollbackCommand: ParsableCommand {
             try Terminal.output(
                 output == .json
                     ? try json(outcome)
-                    : "revision \(outcome.revision) in slot \(outcome.slot): image \(outcome.imageDigest.prefix(12)) again\n")
+                    : "revision \(outcome.revision) in slot \(outcome.slot): image \(outcome.imageDigest.prefix(12)) again\n"
+            )
         }
     }
 }

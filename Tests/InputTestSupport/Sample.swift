@@ -41,7 +41,8 @@ package struct Sample: Sendable {
 /// The fixtures of all tests.
 package enum Fixtures {
     /// `Tests/Fixtures`, wherever the checkout lies.
-    package static let directory = #filePath.split(separator: "/").dropLast(2).reduce("") { "\($0)/\($1)" } + "/Fixtures"
+    package static let directory =
+        #filePath.split(separator: "/").dropLast(2).reduce("") { "\($0)/\($1)" } + "/Fixtures"
 
     /// A file or directory below `Tests/Fixtures`, read with everything in it.
     package static func sources(_ path: String) -> [SourceFile] {

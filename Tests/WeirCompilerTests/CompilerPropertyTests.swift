@@ -65,7 +65,8 @@ struct CompilerPropertyTests {
         #expect(image(world).encoded() == other.encoded(), "seed \(Self.baseSeed + offset)")
     }
 
-    @Test("Verdict tables are in normal form: at most one entry decides, and none repeats what holds anyway",
+    @Test(
+        "Verdict tables are in normal form: at most one entry decides, and none repeats what holds anyway",
         arguments: 0..<200)
     func normalForm(offset: UInt64) throws {
         let image = image(RandomWorld(seed: Self.baseSeed + offset))

@@ -28,7 +28,7 @@ final class KernelNode {
 
     init(options: DatapathOptions) throws {
         let object = try BPFObject(bytes: EmbeddedObject.bytes)
-        try object.setOptions(ProgramOptions(rawValue: options.rawValue))
+        try object.setOptions(DatapathOptions(rawValue: options.rawValue))
         try object.load()
         fromEndpoint = try object.program(ProgramName.fromEndpoint)
         toEndpoint = try object.program(ProgramName.toEndpoint)

@@ -1,6 +1,7 @@
 import Testing
 import WeirABI
 import WeirEmulator
+import WeirMaps
 import WeirFlow
 import WeirImage
 import WeirModel

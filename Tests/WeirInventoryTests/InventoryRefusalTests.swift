@@ -34,13 +34,16 @@ import WeirDiagnostics
 
     static let refusals = [
         Refusal(
-            "for an unknown field of ours", .unknownField, endpoint("node: n, ⟦adresses: [10.0.0.1], addresses: [10.0.0.9]"),
+            "for an unknown field of ours", .unknownField,
+            endpoint("node: n, ⟦adresses: [10.0.0.1], addresses: [10.0.0.9]"),
             says: "did you mean addresses?"),
         Refusal(
-            "for an endpoint without addresses", .missingField, endpoint("node: n").replacing("spec: {", with: "spec: ⟦{")),
+            "for an endpoint without addresses", .missingField,
+            endpoint("node: n").replacing("spec: {", with: "spec: ⟦{")),
         Refusal("for an empty list of addresses", .missingField, endpoint("node: n, addresses: ⟦[]")),
         Refusal(
-            "for a bad address", .invalidAddress, endpoint("node: n, addresses: [⟦10.0.0.256]"), says: "not an IP address"),
+            "for a bad address", .invalidAddress, endpoint("node: n, addresses: [⟦10.0.0.256]"),
+            says: "not an IP address"),
         Refusal(
             "for a prefix as an address", .invalidAddress, endpoint("node: n, addresses: [⟦10.0.0.1/32]"),
             says: "without the prefix length"),
@@ -68,14 +71,16 @@ import WeirDiagnostics
             endpoint("node: n, addresses: [10.0.0.9], ports: [{name: a, port: 1}, {name: ⟦a, port: 2}]")),
         Refusal(
             "for a derived label", .invalidLabel,
-            "{apiVersion: weir.dev/v1, kind: Endpoint, metadata: {name: a, labels: {⟦io.kubernetes.pod.namespace: x}}, spec: {node: n, addresses: [10.0.0.9]}}"),
+            "{apiVersion: weir.dev/v1, kind: Endpoint, metadata: {name: a, labels: {⟦io.kubernetes.pod.namespace: x}}, spec: {node: n, addresses: [10.0.0.9]}}"
+        ),
         Refusal(
             "for an interface that two endpoints name", .duplicateInterface,
             endpoint("node: n, addresses: [10.0.0.8], interface: v")
                 + endpoint("node: n, addresses: [10.0.0.9], interface: v", name: "⟦b"),
             says: "default/a and default/b", note: true),
         Refusal(
-            "for a node that is not there", .unknownNode, node("addresses: [192.0.2.1]", name: "node-a")
+            "for a node that is not there", .unknownNode,
+            node("addresses: [192.0.2.1]", name: "node-a")
                 + endpoint("node: ⟦node-b, addresses: [10.0.0.9]"), says: "did you mean node-a?"),
         Refusal(
             "for a missing node where there are two", .ambiguousNode,
@@ -86,7 +91,8 @@ import WeirDiagnostics
         Refusal("for an unknown field of a node", .unknownField, node("⟦podCIDR: 10.0.0.0/8"), says: "podCIDRs"),
         Refusal("for a bad pod CIDR", .invalidCIDR, node("podCIDRs: [⟦10.0.0.0]")),
         Refusal("for a WireGuard block without a key", .missingField, node("wireguard: ⟦{endpoint: '192.0.2.1:1'}")),
-        Refusal("for an unknown field in the WireGuard block", .unknownField, node("wireguard: {publicKey: x, ⟦port: 1}")),
+        Refusal(
+            "for an unknown field in the WireGuard block", .unknownField, node("wireguard: {publicKey: x, ⟦port: 1}")),
         Refusal(
             "for two live pods with one address", .duplicateAddress,
             pod("a", "podIP: 10.0.0.9") + pod("b", "podIP: ⟦10.0.0.9"), says: "d/a and to d/b", note: true),

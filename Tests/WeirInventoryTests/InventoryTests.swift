@@ -50,23 +50,25 @@ private func prefixes(_ texts: String...) -> [Prefix] { texts.compactMap { Prefi
         #expect(pod.addresses == addresses("10.7.0.2", "fd07::2"))
         #expect(pod.node == "node-a")
         #expect(pod.attachment == .byAddress)
-        #expect(pod.ports == [
-            NamedPort(name: "dns", protocol: .udp, port: 53), NamedPort(name: "http", protocol: .tcp, port: 8080),
-        ])
+        #expect(
+            pod.ports == [
+                NamedPort(name: "dns", protocol: .udp, port: 53), NamedPort(name: "http", protocol: .tcp, port: 8080),
+            ])
     }
 
     @Test("derives labels from namespace, service account and cluster") func labels() throws {
         let pod = try #require(taken.inventory.endpoint(namespace: "shop", name: "api-5d8f7c9b6d-x2x7p"))
-        #expect(pod.labels.labels.map(\.description) == [
-            "k8s:app=api",
-            "k8s:io.cilium.k8s.namespace.labels.kubernetes.io/metadata.name=shop",
-            "k8s:io.cilium.k8s.namespace.labels.team=a",
-            "k8s:io.cilium.k8s.policy.cluster=east",
-            "k8s:io.cilium.k8s.policy.serviceaccount=api",
-            "k8s:io.kubernetes.pod.namespace=shop",
-            "k8s:pod-template-hash=5d8f7c9b6d",
-            "k8s:version=1",
-        ])
+        #expect(
+            pod.labels.labels.map(\.description) == [
+                "k8s:app=api",
+                "k8s:io.cilium.k8s.namespace.labels.kubernetes.io/metadata.name=shop",
+                "k8s:io.cilium.k8s.namespace.labels.team=a",
+                "k8s:io.cilium.k8s.policy.cluster=east",
+                "k8s:io.cilium.k8s.policy.serviceaccount=api",
+                "k8s:io.kubernetes.pod.namespace=shop",
+                "k8s:pod-template-hash=5d8f7c9b6d",
+                "k8s:version=1",
+            ])
     }
 
     @Test("merges Node and CiliumNode") func node() throws {
@@ -143,9 +145,10 @@ private func prefixes(_ texts: String...) -> [Prefix] { texts.compactMap { Prefi
 
     @Test("finds an endpoint by interface, network namespace or address") func attachments() {
         #expect(taken.inventory.endpoints.map(\.qualifiedName) == ["default/tool", "shop/api-1", "shop/db-1"])
-        #expect(taken.inventory.endpoints.map(\.attachment) == [
-            .byAddress, .interface("veth-api"), .networkNamespace("db-1"),
-        ])
+        #expect(
+            taken.inventory.endpoints.map(\.attachment) == [
+                .byAddress, .interface("veth-api"), .networkNamespace("db-1"),
+            ])
     }
 
     @Test("fills in the only node") func onlyNode() {
@@ -154,12 +157,13 @@ private func prefixes(_ texts: String...) -> [Prefix] { texts.compactMap { Prefi
 
     @Test("derives labels without a Namespace document") func labels() throws {
         let endpoint = try #require(taken.inventory.endpoint(namespace: "shop", name: "db-1"))
-        #expect(endpoint.labels.labels.map(\.description) == [
-            "k8s:io.cilium.k8s.namespace.labels.kubernetes.io/metadata.name=shop",
-            "k8s:io.cilium.k8s.policy.cluster=default",
-            "k8s:io.cilium.k8s.policy.serviceaccount=default",
-            "k8s:io.kubernetes.pod.namespace=shop",
-        ])
+        #expect(
+            endpoint.labels.labels.map(\.description) == [
+                "k8s:io.cilium.k8s.namespace.labels.kubernetes.io/metadata.name=shop",
+                "k8s:io.cilium.k8s.policy.cluster=default",
+                "k8s:io.cilium.k8s.policy.serviceaccount=default",
+                "k8s:io.kubernetes.pod.namespace=shop",
+            ])
     }
 
     @Test("marks the node that serves the API") func node() throws {
@@ -171,7 +175,9 @@ private func prefixes(_ texts: String...) -> [Prefix] { texts.compactMap { Prefi
 
     @Test("an endpoint of a node that no document has is taken where no Node is given") func nodeWithoutDocument() {
         let taken = Taken(
-            Sample("{apiVersion: weir.dev/v1, kind: Endpoint, metadata: {name: a}, spec: {node: n, addresses: [10.0.0.9]}}"))
+            Sample(
+                "{apiVersion: weir.dev/v1, kind: Endpoint, metadata: {name: a}, spec: {node: n, addresses: [10.0.0.9]}}"
+            ))
         #expect(taken.findings.isEmpty)
         #expect(taken.inventory.endpoints.map(\.node) == ["n"])
     }

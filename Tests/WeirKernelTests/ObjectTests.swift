@@ -9,7 +9,7 @@ import WeirNetlink
 
 @Suite("The datapath object", .serialized, .enabled(if: kernelTestsAreWanted))
 struct ObjectTests {
-    private func loaded(_ options: ProgramOptions = .defaults) throws -> BPFObject {
+    private func loaded(_ options: DatapathOptions = .defaults) throws -> BPFObject {
         let object = try BPFObject(bytes: EmbeddedObject.bytes)
         try object.setOptions(options)
         try object.load()

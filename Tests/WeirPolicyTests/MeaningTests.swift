@@ -43,13 +43,15 @@ import WeirModel
             "  ingress: [{fromEndpoints: [{}], toPorts: [{ports: []}]}]", shop, .list([])),
         Scenario("an empty list of port rules alone names nobody", "  ingress: [{toPorts: []}]", .list([])),
         Scenario(
-            "ANY is TCP, UDP and SCTP", "  egress: [{toEntities: [world], toPorts: [{ports: [{port: '53', protocol: ANY}]}]}]",
+            "ANY is TCP, UDP and SCTP",
+            "  egress: [{toEntities: [world], toPorts: [{ports: [{port: '53', protocol: ANY}]}]}]",
             internet, .list([.range(.tcp, 53...53), .range(.udp, 53...53), .range(.sctp, 53...53)])),
         Scenario(
             "no protocol is TCP, UDP and SCTP", "  egress: [{toEntities: [world], toPorts: [{ports: [{port: 53}]}]}]",
             internet, .list([.range(.tcp, 53...53), .range(.udp, 53...53), .range(.sctp, 53...53)])),
         Scenario(
-            "port 0 is every port", "  egress: [{toEntities: [world], toPorts: [{ports: [{port: '0', protocol: udp}]}]}]",
+            "port 0 is every port",
+            "  egress: [{toEntities: [world], toPorts: [{ports: [{port: '0', protocol: udp}]}]}]",
             internet, .list([.range(.udp, 0...65535)])),
         Scenario(
             "no port is every port", "  egress: [{toEntities: [world], toPorts: [{ports: [{protocol: Sctp}]}]}]",
@@ -82,13 +84,15 @@ import WeirModel
             "host bits of a CIDR are masked", "  egress: [{toCIDR: [10.1.2.3/8, '2001:db8::1/32']}]",
             .list(["10.0.0.0/8", "2001:db8::/32"].compactMap(Prefix.init).map { .cidr(CIDRBlock($0)) })),
         Scenario(
-            "except takes prefixes out", "  egress: [{toCIDRSet: [{cidr: 10.0.0.0/8, except: [10.2.0.0/16, 10.1.0.0/16]}]}]",
+            "except takes prefixes out",
+            "  egress: [{toCIDRSet: [{cidr: 10.0.0.0/8, except: [10.2.0.0/16, 10.1.0.0/16]}]}]",
             .list(
                 [Prefix("10.0.0.0/8")].compactMap(\.self).map {
                     .cidr(CIDRBlock($0, except: ["10.1.0.0/16", "10.2.0.0/16"].compactMap(Prefix.init)))
                 })),
         Scenario(
-            "a group that does not exist matches nothing", "  egress: [{toCIDRSet: [{cidrGroupRef: nowhere}]}]", .list([])),
+            "a group that does not exist matches nothing", "  egress: [{toCIDRSet: [{cidrGroupRef: nowhere}]}]",
+            .list([])),
         Scenario(
             "entities keep their names", "  egress: [{toEntities: [kube-apiserver, remote-node, world-ipv6]}]",
             .list([.entity(.kubeAPIServer), .entity(.remoteNode), .entity(.worldIPv6)])),
@@ -135,9 +139,10 @@ import WeirModel
         #expect(decoded.findings.isEmpty)
         let rules = try #require(decoded.spec?.rules)
         let office = try CIDRBlock(#require(Prefix("10.1.0.0/16")), except: [#require(Prefix("10.1.2.0/24"))])
-        #expect(rules.map(\.peers) == [
-            .list([.cidr(office)]), .list([.cidr(CIDRBlock(try #require(Prefix("2001:db8::/32"))))]),
-        ])
+        #expect(
+            rules.map(\.peers) == [
+                .list([.cidr(office)]), .list([.cidr(CIDRBlock(try #require(Prefix("2001:db8::/32"))))]),
+            ])
     }
 }
 
@@ -311,7 +316,8 @@ import WeirModel
                 .selector(LabelSelector([team, anyNamespace])), .selector(LabelSelector([db, inNamespace("shop")])),
             ])),
         Scenario(
-            "an ipBlock is a prefix less its exceptions", "{from: [{ipBlock: {cidr: 10.0.0.0/8, except: [10.1.0.0/16]}}]}",
+            "an ipBlock is a prefix less its exceptions",
+            "{from: [{ipBlock: {cidr: 10.0.0.0/8, except: [10.1.0.0/16]}}]}",
             .list(
                 [Prefix("10.0.0.0/8")].compactMap(\.self).map {
                     .cidr(CIDRBlock($0, except: [Prefix("10.1.0.0/16")].compactMap(\.self)))
@@ -376,8 +382,10 @@ import WeirModel
     }
 
     @Test("the order of documents does not matter") func order() {
-        let one = "{apiVersion: cilium.io/v2, kind: CiliumNetworkPolicy, metadata: {name: a}, spec: {endpointSelector: {}, ingress: [{}]}}\n"
-        let two = "{apiVersion: cilium.io/v2, kind: CiliumNetworkPolicy, metadata: {name: b}, spec: {endpointSelector: {}, ingress: [{}]}}\n"
+        let one =
+            "{apiVersion: cilium.io/v2, kind: CiliumNetworkPolicy, metadata: {name: a}, spec: {endpointSelector: {}, ingress: [{}]}}\n"
+        let two =
+            "{apiVersion: cilium.io/v2, kind: CiliumNetworkPolicy, metadata: {name: b}, spec: {endpointSelector: {}, ingress: [{}]}}\n"
         let names = { (sample: Sample) in Decoded(sample).policies.specs.map(\.origin.name) }
         #expect(names(Sample(one + "---\n" + two)) == ["a", "b"])
         #expect(names(Sample(two + "---\n" + one)) == ["a", "b"])

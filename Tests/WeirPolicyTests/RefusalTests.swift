@@ -26,13 +26,15 @@ import WeirDiagnostics
         Refusal(
             "for a peer of the other direction", .unknownField, cnp("  ingress:\n  - ⟦toEndpoints: [{}]"),
             says: "did you mean fromEndpoints?"),
-        Refusal("for an unknown field in the spec", .unknownField, cnp("  ⟦ingres: [{}]\n  egress: [{}]"), says: "ingress"),
+        Refusal(
+            "for an unknown field in the spec", .unknownField, cnp("  ⟦ingres: [{}]\n  egress: [{}]"), says: "ingress"),
         Refusal(
             "for an unknown field in a port", .unknownField,
             cnp("  ingress: [{toPorts: [{ports: [{port: 80, ⟦endport: 90}]}]}]"), says: "endPort"),
         Refusal("for a list where an object belongs", .wrongType, cnp("  ingress:\n  - ⟦[a]"), says: "not a list"),
         Refusal("for an object where a list belongs", .wrongType, cnp("  ingress: ⟦{}"), says: "not an object"),
-        Refusal("for a rule without a value", .wrongType, cnp("  ingress:\n  -⟦\n  egress: [{}]"), says: "not no value"),
+        Refusal(
+            "for a rule without a value", .wrongType, cnp("  ingress:\n  -⟦\n  egress: [{}]"), says: "not no value"),
         Refusal(
             "for a label that is a number", .wrongType,
             cnp("  ingress: [{fromEndpoints: [{matchLabels: {version: ⟦1}}]}]"), says: "quote it: \"1\""),
@@ -164,33 +166,36 @@ import WeirDiagnostics
                 """), says: "default/p"),
     ]
 
-    static let unsupported: [Refusal] = [
-        ("fromRequires: [{}]", true), ("fromNodes: [{}]", true), ("fromGroups: [{}]", true),
-        ("authentication: {mode: required}", true), ("toFQDNs: [{matchName: example.org}]", false),
-        ("toServices: [{}]", false), ("toNodes: [{}]", false), ("toGroups: [{}]", false), ("toRequires: [{}]", false),
-        ("authentication: {mode: required}", false),
-    ].map { field, isIngress in
-        Refusal(
-            "for \(field)", .unsupportedField, cnp("  \(isIngress ? "ingress" : "egress"):\n  - ⟦\(field)"),
-            says: String(field.prefix { $0 != ":" }))
-    } + ["rules: {http: [{}]}", "terminatingTLS: {}", "originatingTLS: {}", "serverNames: [a]", "listener: {}"].map {
-        Refusal(
-            "for \($0) on a port", .unsupportedField,
-            cnp("  egress:\n  - toPorts:\n    - ports: [{port: 443}]\n      ⟦\($0)"))
-    } + [
-        Refusal(
-            "for a nodeSelector", .unsupportedField,
-            Sample(
-                """
-                apiVersion: cilium.io/v2
-                kind: CiliumClusterwideNetworkPolicy
-                metadata: {name: p}
-                spec:
-                  ⟦nodeSelector: {}
-                  ingress: [{}]
-                """)),
-        Refusal("for policy logs", .unsupportedField, cnp("  ⟦log: {value: x}\n  ingress: [{}]")),
-    ]
+    static let unsupported: [Refusal] =
+        [
+            ("fromRequires: [{}]", true), ("fromNodes: [{}]", true), ("fromGroups: [{}]", true),
+            ("authentication: {mode: required}", true), ("toFQDNs: [{matchName: example.org}]", false),
+            ("toServices: [{}]", false), ("toNodes: [{}]", false), ("toGroups: [{}]", false),
+            ("toRequires: [{}]", false),
+            ("authentication: {mode: required}", false),
+        ].map { field, isIngress in
+            Refusal(
+                "for \(field)", .unsupportedField, cnp("  \(isIngress ? "ingress" : "egress"):\n  - ⟦\(field)"),
+                says: String(field.prefix { $0 != ":" }))
+        }
+        + ["rules: {http: [{}]}", "terminatingTLS: {}", "originatingTLS: {}", "serverNames: [a]", "listener: {}"].map {
+            Refusal(
+                "for \($0) on a port", .unsupportedField,
+                cnp("  egress:\n  - toPorts:\n    - ports: [{port: 443}]\n      ⟦\($0)"))
+        } + [
+            Refusal(
+                "for a nodeSelector", .unsupportedField,
+                Sample(
+                    """
+                    apiVersion: cilium.io/v2
+                    kind: CiliumClusterwideNetworkPolicy
+                    metadata: {name: p}
+                    spec:
+                      ⟦nodeSelector: {}
+                      ingress: [{}]
+                    """)),
+            Refusal("for policy logs", .unsupportedField, cnp("  ⟦log: {value: x}\n  ingress: [{}]")),
+        ]
 
     static let networkPolicy = [
         Refusal(
@@ -199,7 +204,8 @@ import WeirDiagnostics
         Refusal(
             "for a port number in quotes", .invalidPort, knp("  ingress: [{ports: [{port: ⟦'80'}]}]"),
             says: "without quotes"),
-        Refusal("for a protocol in lower case", .invalidValue, knp("  ingress: [{ports: [{protocol: ⟦tcp}]}]"), says: "TCP"),
+        Refusal(
+            "for a protocol in lower case", .invalidValue, knp("  ingress: [{ports: [{protocol: ⟦tcp}]}]"), says: "TCP"),
         Refusal("for a peer without anything", .missingField, knp("  ingress: [{from: [⟦{}]}]")),
         Refusal(
             "for an ipBlock with a selector", .conflictingFields,
@@ -207,11 +213,14 @@ import WeirDiagnostics
         Refusal(
             "for an exception as wide as the block", .exceptOutsideCIDR,
             knp("  ingress: [{from: [{ipBlock: {cidr: 10.0.0.0/8, except: [⟦10.0.0.0/8]}}]}]")),
-        Refusal("for an unknown policy type", .invalidValue, knp("  policyTypes: [⟦ingress]"), says: "did you mean Ingress?"),
+        Refusal(
+            "for an unknown policy type", .invalidValue, knp("  policyTypes: [⟦ingress]"), says: "did you mean Ingress?"
+        ),
         Refusal("for an unknown field", .unknownField, knp("  ingress: [{⟦form: []}]"), says: "did you mean from?"),
         Refusal(
             "without a podSelector", .missingField,
-            Sample("apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: k}\nspec: ⟦{ingress: [{}]}")),
+            Sample("apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: k}\nspec: ⟦{ingress: [{}]}")
+        ),
     ]
 
     @Test(arguments: shape + kinds + values + rules + unsupported)

@@ -41,7 +41,10 @@ import WeirSyntax
 
     @Test(
         "a list may be empty and a file too",
-        arguments: ["apiVersion: v1\nkind: List\nitems: []", "apiVersion: v1\nkind: PodList\nitems: null", "", "# a\n", "---\n---\n"])
+        arguments: [
+            "apiVersion: v1\nkind: List\nitems: []", "apiVersion: v1\nkind: PodList\nitems: null", "", "# a\n",
+            "---\n---\n",
+        ])
     func empty(_ text: String) {
         var diagnostics = DiagnosticsCollector()
         #expect(Sample(text).documents(&diagnostics).isEmpty)

@@ -38,7 +38,9 @@ import WeirSyntax
     }
 
     @Test("a directory is read recursively and sorted, hidden and other files are not") func directories() throws {
-        for name in ["b.yaml", "a.yml", "c.json", "sub/d.yaml", "note.txt", ".hidden.yaml", "..data/e.yaml", "x.yaml.bak"] {
+        for name in [
+            "b.yaml", "a.yml", "c.json", "sub/d.yaml", "note.txt", ".hidden.yaml", "..data/e.yaml", "x.yaml.bak",
+        ] {
             try write(name)
         }
         try link("linked.yaml", to: "..data/e.yaml")

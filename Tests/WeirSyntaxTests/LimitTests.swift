@@ -101,13 +101,16 @@ import WeirSyntax
         #expect(findings.first?.message == "byte 10 (0xff) is not UTF-8")
     }
 
-    @Test("UTF-16 and a cut-off character are not UTF-8", arguments: [[0xff, 0xfe, 0x61, 0], [0x61, 0xe2, 0x82]] as [[UInt8]])
+    @Test(
+        "UTF-16 and a cut-off character are not UTF-8",
+        arguments: [[0xff, 0xfe, 0x61, 0], [0x61, 0xe2, 0x82]] as [[UInt8]])
     func otherEncodings(_ bytes: [UInt8]) {
         #expect(Self.findings(SourceFile(path: "a.yaml", bytes: bytes)).map(\.id) == [.invalidUTF8])
     }
 
     @Test("long scalars are cut in messages") func longScalars() {
-        let text = "apiVersion: v1\nkind: {a: \(Self.repeated("x", 10_000))}\n\(Self.repeated("k", 900)): 1\n\(Self.repeated("k", 900)): 2\n"
+        let text =
+            "apiVersion: v1\nkind: {a: \(Self.repeated("x", 10_000))}\n\(Self.repeated("k", 900)): 1\n\(Self.repeated("k", 900)): 2\n"
         #expect(Self.findings(SourceFile(path: "a.yaml", text: text)).allSatisfy { $0.message.utf8.count < 200 })
     }
 }

@@ -7,5 +7,6 @@ package enum KernelRequirement {
     package static let isMet: Bool =
         ProcessInfo.processInfo.environment["WEIR_REQUIRE_KERNEL"] == "1"
         || (geteuid() == 0 && FileManager.default.isWritableFile(atPath: "/sys/fs/bpf")
-            && (try? String(contentsOfFile: "/proc/self/mounts", encoding: .utf8))?.contains(" /sys/fs/bpf bpf ") == true)
+            && (try? String(contentsOfFile: "/proc/self/mounts", encoding: .utf8))?.contains(" /sys/fs/bpf bpf ")
+                == true)
 }

@@ -161,7 +161,8 @@ package struct PolicyOracle {
         case .world(let api):
             let family = address.family == .ipv4 ? "world-ipv4" : "world-ipv6"
             switch peer {
-            case .selector(let selector): return selector.matches(labels(["world", family], api)) ? .certain : .excluded
+            case .selector(let selector):
+                return selector.matches(labels(["world", family], api)) ? .certain : .excluded
             case .entity(let entity):
                 switch entity {
                 case .world: return .certain

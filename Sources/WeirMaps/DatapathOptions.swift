@@ -1,6 +1,6 @@
 internal import WeirABI
 
-/// `enum weir_option`: the read-only settings of a loaded object.
+/// `enum weir_option`: what the datapath does besides judging; in the kernel fixed before the verifier sees the object.
 package struct DatapathOptions: OptionSet, Hashable, Sendable {
     package let rawValue: UInt32
 
