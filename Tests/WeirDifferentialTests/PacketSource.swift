@@ -85,7 +85,8 @@ struct PacketSource {
     }
 
     private mutating func packet(_ direction: Direction) -> Item {
-        let family = pick(endpoint.addresses).family
+        // Now and then of a family in which the endpoint has no address.
+        let family = chance(20) ? pick(AddressFamily.allCases) : pick(endpoint.addresses).family
         let local = local(family)
         let remote = pick(others(family))
         let isEgress = direction == .egress
