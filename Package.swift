@@ -159,7 +159,7 @@ let package = Package(
         .testTarget(
             name: "WeirCommandTests",
             dependencies: [
-                "weir", "WeirTestSupport",
+                "weir", "WeirFlow", "WeirTestSupport",
                 .product(name: "Subprocess", package: "swift-subprocess"),
                 .product(name: "SystemPackage", package: "swift-system"),
             ],
