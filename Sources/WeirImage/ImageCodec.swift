@@ -9,7 +9,8 @@ package struct ImageFormatError: Error, Hashable, Sendable, CustomStringConverti
     package var description: String
 }
 
-/// The bytes of an image: the magic `WEIRIMG`, a format version, then two length-prefixed parts. The first
+/// The bytes of an image: the magic `WEIRIMG`, the versions of format and ABI, two length-prefixed parts, and the SHA-256
+/// of everything before it. The first
 /// part is what is enforced (maps, endpoints, attributions by structure) and is what `digest` covers. The second is
 /// where the rules are written; moving a policy to another line changes it and not the digest.
 ///
@@ -29,7 +30,11 @@ extension Image {
         writer.integer(UInt32(WEIR_ABI_VERSION))
         writer.bytes(enforcedPart())
         writer.bytes(locationPart())
-        return writer.output
+        return writer.output + Self.checksum(writer.output)
+    }
+
+    private static func checksum(_ bytes: some Collection<UInt8>) -> [UInt8] {
+        Array(SHA256.hash(data: Array(bytes)))
     }
 
     private func enforcedPart() -> [UInt8] {
@@ -91,8 +96,13 @@ extension Image {
                 description: "image format \(version) with ABI \(abi); this weir reads "
                     + "\(Self.formatVersion) with ABI \(WEIR_ABI_VERSION)")
         }
+        let covered = bytes.dropLast(SHA256.byteCount)
+        guard Self.checksum(covered)[...] == bytes.suffix(SHA256.byteCount) else {
+            throw ImageFormatError(description: "the image is damaged: its checksum does not fit")
+        }
         var enforced = ByteReader(try reader.bytes())
         var locations = ByteReader(try reader.bytes())
+        _ = try reader.raw(SHA256.byteCount)
         try reader.finish()
 
         node = try enforced.string()

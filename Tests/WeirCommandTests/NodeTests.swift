@@ -86,9 +86,7 @@ struct NodeTests {
             try workspace.write(flipped, to: "node-a.weir")
             let outcome = try await Weir.run(
                 ["apply", "--bundle", path, "--dry-run", "--pin-path", "/sys/fs/bpf/weircmd-none"])
-            // WeirImage keeps no checksum: what still has the shape of an image is taken for one.
-            withKnownIssue(isIntermittent: true) { #expect(outcome.status == 1, "byte \(place)") }
-            #expect(outcome.status != nil)
+            #expect(outcome.status == 1, "byte \(place)")
         }
     }
 
