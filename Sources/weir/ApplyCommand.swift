@@ -1,5 +1,6 @@
 import ArgumentParser
 import Foundation
+import WeirDiagnostics
 import WeirImage
 import WeirLoader
 
@@ -65,20 +66,20 @@ struct ApplyCommand: ParsableCommand {
             let loaded = try sources.load()
             return loaded.image(node: try node.resolve(loaded.inventory, fallback: ProcessInfo.processInfo.hostName))
         }
+        func invalid(_ id: DiagnosticID, _ message: String) -> ExitCode {
+            Terminal.report(Diagnostic(.error, id, message, at: SourceLocation(file: bundle)))
+            return ExitStatus.invalidInput
+        }
         do {
             let image = try Image(decoding: try Stream.contents(of: bundle))
             if let wanted = node.wanted, wanted != image.node {
-                Terminal.complain(
-                    "\(bundle): error: the bundle is for node '\(image.node)', not '\(wanted)' [unknown-node]")
-                throw ExitStatus.invalidInput
+                throw invalid(.unknownNode, "the bundle is for node '\(image.node)', not '\(wanted)'")
             }
             return image
         } catch let error as ImageFormatError {
-            Terminal.complain("\(bundle): error: \(error) [invalid-bundle]")
-            throw ExitStatus.invalidInput
+            throw invalid(.invalidBundle, error.description)
         } catch let error as StreamFailure {
-            Terminal.complain("\(bundle): error: cannot be read: \(error) [file-unreadable]")
-            throw ExitStatus.invalidInput
+            throw invalid(.fileUnreadable, "cannot be read: \(error)")
         }
     }
 }

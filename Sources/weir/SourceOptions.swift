@@ -108,7 +108,7 @@ struct SourceOptions: ParsableArguments {
             inventoryDocuments,
             options: InventoryOptions(clusterName: meaning.clusterName, defaultNamespace: namespace),
             diagnostics: &diagnostics)
-        for diagnostic in diagnostics.sorted { Terminal.complain(diagnostic.description) }
+        for diagnostic in diagnostics.sorted { Terminal.report(diagnostic) }
         guard !diagnostics.hasErrors else { throw ExitStatus.invalidInput }
         return Sources(policies: policySet, inventory: typedInventory, options: meaning.options)
     }

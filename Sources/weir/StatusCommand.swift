@@ -49,7 +49,12 @@ extension NodeStatus {
             text += "\n"
             text += table(
                 ["PACKETS", "BYTES", "RULE"],
-                rules.map { ["\($0.packets)", "\($0.bytes)", $0.locations.joined(separator: ", ")] })
+                rules.map { counter in
+                    let places = counter.locations.isEmpty ? "(no rule: not enforced, or the node itself)" : nil
+                    return [
+                        "\(counter.packets)", "\(counter.bytes)", places ?? counter.locations.joined(separator: ", "),
+                    ]
+                })
         }
         if !drops.isEmpty {
             text += "\n"

@@ -1,4 +1,5 @@
 import Foundation
+import WeirDiagnostics
 
 /// A system call on a file or stream failed.
 struct StreamFailure: Error, CustomStringConvertible {
@@ -105,6 +106,8 @@ enum Terminal {
     static func complain(_ text: String) {
         try? Stream(standard: STDERR_FILENO).write(Array((text + "\n").utf8))
     }
+
+    static func report(_ diagnostic: Diagnostic) { complain(diagnostic.description) }
 
     static func report(_ refusal: Refusal) {
         complain("weir: error: \(refusal.message)")

@@ -125,7 +125,8 @@ struct VerdictCommand: ParsableCommand {
             }
             try finish(&sink)
         } catch let failure as StreamFailure {
-            Terminal.complain("\(path): error: cannot be read: \(failure) [file-unreadable]")
+            Terminal.report(
+                Diagnostic(.error, .fileUnreadable, "cannot be read: \(failure)", at: SourceLocation(file: path)))
             throw ExitStatus.invalidInput
         }
     }

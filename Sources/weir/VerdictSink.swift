@@ -1,3 +1,4 @@
+import WeirDiagnostics
 import WeirFlow
 
 /// Prints answers as they come, so that a flow list of any length streams.
@@ -46,7 +47,7 @@ struct VerdictSink: ~Copyable {
     mutating func fail(_ place: FlowPlace, _ line: [UInt8]?, _ object: FlowObject?, _ error: FlowError) throws(Refusal)
     {
         failures += 1
-        Terminal.complain("\(place.prefix(column: error.column))error: \(error) [invalid-flow]")
+        Terminal.complain("\(place.prefix(column: error.column))error: \(error) [\(DiagnosticID.invalidFlow.rawValue)]")
         switch format {
         case .jsonl:
             if let line, let object, object.canTakeError {

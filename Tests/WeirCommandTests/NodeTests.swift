@@ -163,6 +163,49 @@ struct NodeTests {
         #expect(text.output.matches(#"(?m)^shop/api +10\.7\.0\.3 fd07::3 +veth-3 "#))
     }
 
+    @Test(
+        "A rollback brings the earlier policy back, and there is none before the second apply",
+        .enabled(if: KernelRequirement.isMet))
+    func rollback() async throws {
+        try await ThrowawayNode.use { node in
+            func digest() async throws -> String? {
+                let slots = try await node.weir(["status", "--output", "json"]).object?["slots"] as? [[String: Any]]
+                return slots?.first { $0["isActive"] as? Bool == true }?["imageDigest"] as? String
+            }
+            #expect(try await node.weir(["rollback"]).status == 3)
+            #expect(try await node.weir(["apply"] + Weir.shop).status == 0)
+            let first = try #require(try await digest())
+            let early = try await node.weir(["rollback"])
+            #expect(early.status == 3)
+            #expect(early.errors.contains("no earlier policy"))
+            #expect(try await node.weir(["apply"] + Weir.shop + ["--allow-localhost", "policy"]).status == 0)
+            #expect(try await digest() != first)
+            #expect(try await node.weir(["rollback"]).status == 0)
+            #expect(try await digest() == first)
+        }
+    }
+
+    @Test(
+        "The log says each step of an apply, on standard error, as text or as JSON",
+        .enabled(if: KernelRequirement.isMet), arguments: ["text", "json"])
+    func log(_ format: String) async throws {
+        try await ThrowawayNode.use { node in
+            let outcome = try await node.weir(["apply", "--log-level", "debug", "--log-format", format] + Weir.shop)
+            #expect(outcome.status == 0)
+            #expect(outcome.output.hasPrefix("committed revision "))
+            let lines = outcome.errors.split(separator: "\n")
+            #expect(lines.count >= 11)
+            switch format {
+            case "json":
+                for line in lines {
+                    let object = try JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: String]
+                    #expect(object?["level"] == "debug" && object?["step"] != nil)
+                }
+            default: #expect(lines.contains { $0.hasSuffix("debug: step done step=committed") })
+            }
+        }
+    }
+
     @Test("Sources and a bundle of them are the same to apply", .enabled(if: KernelRequirement.isMet))
     func bundleOrSources() async throws {
         try await ThrowawayNode.use { node in

@@ -13,20 +13,34 @@ import WeirSyntax
 
     static func repeated(_ text: String, _ count: Int) -> String { String(repeating: text, count: count) }
 
+    /// A text that nests, and where it becomes too deep.
+    struct Nest: CustomTestStringConvertible {
+        var testDescription: String
+        var text: String
+        var line: Int
+        var column: Int
+
+        init(_ name: String, _ text: String, _ line: Int, _ column: Int) {
+            (testDescription, self.text, self.line, self.column) = (name, text, line, column)
+        }
+    }
+
     @Test(
         "nesting beyond 64 is refused at the 65th level, however deep it goes",
         arguments: [
             // libyaml looks 1,024 characters ahead and has a limit of its own, 1,000, which it meets first.
-            (repeated("[", 100_000), 1, 1), (repeated("[", 900), 1, 65), (repeated("[", 65) + repeated("]", 65), 1, 65),
-            (repeated("{a: ", 100_000), 1, 257), (repeated("- ", 100_000) + "a", 1, 129),
-            (repeated("? ", 100_000) + "a", 1, 3), ((0..<200).map { repeated(" ", $0) + "a:\n" }.joined(), 65, 65),
-            (repeated("[{\"a\":", 50_000), 1, 193),
+            Nest("100,000 brackets", repeated("[", 100_000), 1, 1), Nest("900 brackets", repeated("[", 900), 1, 65),
+            Nest("65 closed brackets", repeated("[", 65) + repeated("]", 65), 1, 65),
+            Nest("braces", repeated("{a: ", 100_000), 1, 257), Nest("dashes", repeated("- ", 100_000) + "a", 1, 129),
+            Nest("question marks", repeated("? ", 100_000) + "a", 1, 3),
+            Nest("indentation", (0..<200).map { repeated(" ", $0) + "a:\n" }.joined(), 65, 65),
+            Nest("both kinds", repeated("[{\"a\":", 50_000), 1, 193),
         ])
-    func nesting(_ text: String, _ line: Int, _ column: Int) throws {
-        let findings = Self.findings(SourceFile(path: "deep.yaml", text: text))
+    func nesting(_ nest: Nest) throws {
+        let findings = Self.findings(SourceFile(path: "deep.yaml", text: nest.text))
         try #require(findings.count == 1)
-        #expect(findings[0].id == (text.hasPrefix("?") ? .syntax : .nestingTooDeep))
-        #expect(findings[0].location == SourceLocation(path: "deep.yaml", line: line, column: column))
+        #expect(findings[0].id == (nest.text.hasPrefix("?") ? .syntax : .nestingTooDeep))
+        #expect(findings[0].location == SourceLocation(path: "deep.yaml", line: nest.line, column: nest.column))
     }
 
     @Test("64 levels are taken") func nestingAtTheLimit() {
