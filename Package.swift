@@ -103,7 +103,7 @@ let package = Package(
         .target(
             name: "MapConformance", dependencies: ["WeirMaps", "WeirTestSupport"], path: "Tests/MapConformance",
             swiftSettings: strict),
-        .testTarget(name: "WeirDiagnosticsTests", dependencies: ["WeirDiagnostics"], swiftSettings: strict),
+        .testTarget(name: "WeirProjectTests", dependencies: ["WeirDiagnostics"], swiftSettings: strict),
         .testTarget(name: "WeirSyntaxTests", dependencies: ["WeirSyntax", "InputTestSupport"], swiftSettings: strict),
         .testTarget(name: "WeirPolicyTests", dependencies: ["WeirPolicy", "InputTestSupport"], swiftSettings: strict),
         .testTarget(
