@@ -13,8 +13,7 @@ package enum Compiler {
         let resolution = RuleSetResolution(policies: policies, endpoints: local, options: options)
         let catalogue = PeerCatalogue(
             inventory: inventory, node: node, rulePrefixes: resolution.prefixes, options: options)
-        let matrix = DecisionMatrix(
-            resolution: resolution, catalogue: catalogue, inventory: inventory, options: options)
+        let matrix = DecisionMatrix(resolution: resolution, catalogue: catalogue, inventory: inventory)
         return Lowering(
             node: node, inventory: inventory, local: local, resolution: resolution, catalogue: catalogue,
             matrix: matrix

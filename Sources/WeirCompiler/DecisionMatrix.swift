@@ -25,9 +25,7 @@ struct DecisionMatrix: Sendable {
         var ports: [NamedPort]
     }
 
-    init(
-        resolution: RuleSetResolution, catalogue: PeerCatalogue, inventory: Inventory, options: PolicyOptions
-    ) {
+    init(resolution: RuleSetResolution, catalogue: PeerCatalogue, inventory: Inventory) {
         var distinctPeers: OrderedSet<Peers> = []
         let peersOfRule = resolution.rules.map { distinctPeers.append($0.rule.peers).index }
         let matches = Self.matches(of: distinctPeers, in: catalogue.candidates)

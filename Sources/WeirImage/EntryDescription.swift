@@ -61,6 +61,6 @@ extension Image {
     }
 
     private static func raw(_ bytes: [UInt8]) -> String {
-        "0x" + bytes.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
+        "0x" + bytes.hexadecimal
     }
 }

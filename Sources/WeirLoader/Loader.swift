@@ -240,6 +240,17 @@ package struct Loader: Sendable {
 
     // MARK: Before anything changes
 
+    /// Throws where pins cannot be at the pin path, nor be seen there.
+    package func requireBPFFileSystem() throws(LoaderError) {
+        try bordered {
+            let parent = Files.parent(layout.root)
+            guard Files.exists(parent), try isOnBPFFileSystem(parent) else {
+                throw LoaderError.refused(
+                    "\(parent) is not on a bpf file system", hint: "mount -t bpf bpf /sys/fs/bpf")
+            }
+        }
+    }
+
     /// Everything that can be known to work, or not, beforehand.
     struct Checked {
         var features: KernelFeatures
@@ -249,11 +260,7 @@ package struct Loader: Sendable {
 
     func check(_ image: Image) throws -> Checked {
         let features = try KernelFeatures.probe()
-        let parent = Files.parent(layout.root)
-        guard Files.exists(parent), try isOnBPFFileSystem(parent) else {
-            throw LoaderError.refused(
-                "\(parent) is not on a bpf file system", hint: "mount -t bpf bpf /sys/fs/bpf")
-        }
+        try requireBPFFileSystem()
         if layout.root.split(separator: "/").contains(where: { $0.contains(".") }) {
             throw LoaderError.refused("the pin path \(layout.root) has a '.'", hint: "bpffs reserves such names")
         }

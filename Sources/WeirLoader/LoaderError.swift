@@ -39,6 +39,17 @@ package enum LoaderError: Error, Sendable, CustomStringConvertible {
     }
 }
 
+extension LoaderError {
+    /// Everything that the verifier or libbpf said, where a load failed.
+    package var log: String? {
+        switch self {
+        case .kernel(let error): error.log
+        case .afterCommit(_, let error): error.log
+        default: nil
+        }
+    }
+}
+
 /// A file or directory of weir's own could not be used.
 package struct FileError: Error, Hashable, Sendable, CustomStringConvertible {
     package var operation: String

@@ -1,5 +1,6 @@
 internal import Crypto
 internal import WeirABI
+internal import WeirImage
 internal import WeirKernel
 internal import WeirMaps
 internal import WeirModel
@@ -19,7 +20,7 @@ struct PinLayout {
     var links: String { "\(root)/links" }
 
     func link(_ interface: String, _ hook: Hook) -> String {
-        let name = interface.map { $0 == "." || $0 == "%" ? "%\(hexadecimal("\($0)".utf8))" : "\($0)" }.joined()
+        let name = interface.map { $0 == "." || $0 == "%" ? "%\("\($0)".utf8.hexadecimal)" : "\($0)" }.joined()
         return "\(links)/\(name)-\(hook.interface)-\(hook.direction.rawValue)"
     }
 }
@@ -169,7 +170,7 @@ struct PinnedSet: ~Copyable {
         var hash = SHA256()
         hash.update(data: object)
         hash.update(data: options.rawValue.abiBytes)
-        return hexadecimal(hash.finalize().prefix(8))
+        return hash.finalize().prefix(8).hexadecimal
     }
 
     /// Opens what is pinned. Programs of another object stay; those of this one are loaded beside them.

@@ -52,7 +52,7 @@ extension Loader {
             let checked = try check(image)
             let names = checked.node.interfaces
             var plan = Plan(
-                hasChanges: true, isFirst: true, imageDigest: hexadecimal(image.digest), activeDigest: nil,
+                hasChanges: true, isFirst: true, imageDigest: image.digest.hexadecimal, activeDigest: nil,
                 endpoints: image.endpoints.compactMap { record in
                     names[record.id].map {
                         Plan.EndpointInterface(endpoint: record.name, interface: $0.name, index: $0.index)
@@ -81,7 +81,7 @@ extension Loader {
             }
             let word = try ControlWord(try maps(.control)).load()
             if word.isCommitted {
-                plan.activeDigest = hexadecimal(abiBytes(of: try maps.meta(slot: word.activeSlot).image_digest))
+                plan.activeDigest = abiBytes(of: try maps.meta(slot: word.activeSlot).image_digest).hexadecimal
             }
             plan.maps = self.changes(
                 from: word.isCommitted ? try present(maps, word.activeSlot) : [:], of: try activeImage(maps, word),

@@ -53,6 +53,6 @@ extension Loader {
         }
         return RollbackOutcome(
             revision: after.revision, slot: after.activeSlot,
-            imageDigest: hexadecimal(abiBytes(of: former.image_digest)))
+            imageDigest: abiBytes(of: former.image_digest).hexadecimal)
     }
 }

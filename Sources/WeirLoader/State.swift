@@ -48,7 +48,7 @@ struct StateDirectory {
 
     // MARK: Images, by digest: a slot's meta data says which is its own.
 
-    private func imagePath(_ digest: [UInt8]) -> String { "\(path)/image-\(hexadecimal(digest))" }
+    private func imagePath(_ digest: [UInt8]) -> String { "\(path)/image-\(digest.hexadecimal)" }
 
     func image(digest: [UInt8]) throws -> Image? {
         guard let bytes = try Files.read(imagePath(digest)) else { return nil }
@@ -64,7 +64,7 @@ struct StateDirectory {
 
     /// Removes images that no slot has.
     func removeImages(except digests: [[UInt8]]) throws {
-        let kept = Set(digests.map { "image-\(hexadecimal($0))" })
+        let kept = Set(digests.map { "image-\($0.hexadecimal)" })
         for name in try Files.list(path) ?? [] where name.hasPrefix("image-") && !kept.contains(name) {
             try Files.removeFile("\(path)/\(name)")
         }
@@ -75,9 +75,4 @@ struct StateDirectory {
         try removeImages(except: [])
         for name in ["state.json", "state.json.tmp"] { try Files.removeFile("\(path)/\(name)") }
     }
-}
-
-func hexadecimal(_ bytes: some Sequence<UInt8>) -> String {
-    let digits = Array("0123456789abcdef".utf8)
-    return String(decoding: bytes.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }, as: UTF8.self)
 }

@@ -130,8 +130,8 @@ extension Loader {
             }
         return NodeStatus.Slot(
             index: index, isActive: index == active, state: state,
-            imageDigest: isEmpty ? "" : hexadecimal(abiBytes(of: meta.image_digest)),
-            nodeDigest: isEmpty ? "" : hexadecimal(abiBytes(of: meta.node_digest)), generation: UInt64(meta.generation))
+            imageDigest: isEmpty ? "" : abiBytes(of: meta.image_digest).hexadecimal,
+            nodeDigest: isEmpty ? "" : abiBytes(of: meta.node_digest).hexadecimal, generation: UInt64(meta.generation))
     }
 
     private func endpoints(

@@ -52,7 +52,15 @@ struct ApplyCommand: ParsableCommand {
         } else {
             let logger = log.logger
             let outcome = try place.onNode {
-                try loader.apply(image) { step in logger.debug("step done", metadata: ["step": "\(step.rawValue)"]) }
+                do {
+                    return try loader.apply(image) { step in
+                        logger.debug("step done", metadata: ["step": "\(step.rawValue)"])
+                    }
+                } catch let error as LoaderError {
+                    // The refusal is one line; what the verifier said may be megabytes.
+                    if let log = error.log { logger.debug("the kernel said", metadata: ["log": "\(log)"]) }
+                    throw error
+                }
             }
             try refusing { try Terminal.output(output == .json ? try json(outcome) : outcome.text(image)) }
         }

@@ -77,10 +77,3 @@ struct CompileCommand: ParsableCommand {
         return table(["IMAGE", ""], rows)
     }
 }
-
-extension [UInt8] {
-    /// Lower case, two digits a byte.
-    var hexadecimal: String {
-        map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
-    }
-}

@@ -38,10 +38,7 @@ struct PlaceOptions: ParsableArguments {
     /// - Parameter body: nil where nothing is loaded.
     func onPins<Result>(_ body: () throws -> Result?) throws -> Result? {
         try onNode {
-            let parent = URL(fileURLWithPath: pinPath).deletingLastPathComponent().path
-            guard FileManager.default.fileExists(atPath: parent), try isOnBPFFileSystem(parent) else {
-                throw LoaderError.refused("\(parent) is not on a bpf file system", hint: "mount -t bpf bpf /sys/fs/bpf")
-            }
+            try loader().requireBPFFileSystem()
             if let result = try body() { return result }
             guard geteuid() == 0 else {
                 throw Refusal("cannot tell what is loaded at \(pinPath)", hint: Refusal.rootHint)

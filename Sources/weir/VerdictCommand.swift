@@ -81,9 +81,10 @@ struct VerdictCommand: ParsableCommand {
     func run() throws {
         let question = try question()
         if case .list("-") = question, sources.readStandardInput {
-            Terminal.complain(
-                "-: error: stdin can be read once, and --flows - is a second time [\(DiagnosticID.stdinTwice.rawValue)]"
-            )
+            Terminal.report(
+                Diagnostic(
+                    .error, .stdinTwice, "stdin can be read once, and --flows - is a second time",
+                    at: SourceLocation(file: "-")))
             throw ExitStatus.invalidInput
         }
         let loaded = try sources.load()

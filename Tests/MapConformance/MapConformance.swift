@@ -1,4 +1,5 @@
 package import WeirMaps
+internal import WeirTestSupport
 
 /// A place where two kinds of map answered differently.
 package struct ConformanceDifference: Error, Hashable, CustomStringConvertible {

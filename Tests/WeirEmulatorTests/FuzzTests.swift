@@ -1,8 +1,8 @@
-import MapConformance
 import Testing
 import WeirEmulator
 import WeirFlow
 import WeirModel
+import WeirTestSupport
 
 @Suite("Random frames")
 struct FuzzTests {

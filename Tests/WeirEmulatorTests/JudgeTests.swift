@@ -1,4 +1,3 @@
-import MapConformance
 import Testing
 import WeirABI
 import WeirEmulator
@@ -6,6 +5,7 @@ import WeirFlow
 import WeirImage
 import WeirMaps
 import WeirModel
+import WeirTestSupport
 
 @Suite("Emulator judge")
 struct JudgeTests {
