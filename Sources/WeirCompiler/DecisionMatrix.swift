@@ -143,7 +143,7 @@ struct DecisionMatrix: Sendable {
         var needed: [(name: String, value: String)] = []
         for peer in list {
             switch peer {
-            case .cidr: continue
+            case .cidr, .network, .nodes, .service: continue
             case .entity: return nil
             case .selector(let selector):
                 let choices = selector.requirements.filter { $0.operator == .in }

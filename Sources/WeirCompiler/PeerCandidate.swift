@@ -79,6 +79,7 @@ struct PeerCandidate: Hashable, Sendable {
         case .entity(let entity): matches(entity)
         case .selector(let selector): matches(selector)
         case .cidr(let block): matches(block)
+        case .network, .nodes, .service: .no
         }
     }
 

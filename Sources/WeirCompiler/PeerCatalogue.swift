@@ -18,7 +18,7 @@ struct PeerCatalogue: Sendable {
         addNodes(inventory, node: node, options: options)
         addRegions(inventory, rulePrefixes: rulePrefixes)
         let known = Set(addresses.map(\.address))
-        for address in inventory.serviceAddresses where !known.contains(address) {
+        for address in Set(inventory.services.flatMap(\.addresses)) where !known.contains(address) {
             addresses.append((address, index(of: PeerCandidate(kind: .service))))
         }
         addresses.sort { $0.address < $1.address }

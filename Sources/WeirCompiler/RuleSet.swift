@@ -33,7 +33,7 @@ struct RuleSetResolution: Sendable {
     private(set) var prefixes: Set<Prefix> = []
 
     init(policies: PolicySet, endpoints: [Endpoint], options: PolicyOptions) {
-        let specs = policies.specs.filter { spec in endpoints.contains { spec.subject.matches($0.labels) } }
+        let specs = policies.specs.filter { spec in endpoints.contains { spec.subject.matches($0) } }
         var rulesOfSpec: [[Direction: [Int]]] = []
         var originOfSpec: [Int] = []
         for spec in specs {
@@ -56,7 +56,7 @@ struct RuleSetResolution: Sendable {
         }
 
         for endpoint in endpoints {
-            let matching = specs.indices.filter { specs[$0].subject.matches(endpoint.labels) }
+            let matching = specs.indices.filter { specs[$0].subject.matches(endpoint) }
             let indices = [Direction.egress, .ingress].map { direction -> Int in
                 let ruleSet = self.ruleSet(
                     direction, endpoint: endpoint,

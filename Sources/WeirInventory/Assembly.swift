@@ -15,7 +15,7 @@ struct Assembly {
     private var endpoints: [EndpointDraft] = []
     private var nodes: [String: NodeDraft] = [:]
     private var namespaces: [String: [String: String]] = [:]
-    private var serviceAddresses: [IPAddress] = []
+    private var services: [Service] = []
     private var kubeAPIServerAddresses: [IPAddress] = []
 
     init(options: InventoryOptions) { self.options = options }
@@ -25,7 +25,7 @@ struct Assembly {
         case .endpoint(let draft): endpoints.append(draft)
         case .node(let draft): merge(draft)
         case .namespace(let name, let labels): namespaces[name] = labels
-        case .serviceAddresses(let addresses): serviceAddresses += addresses
+        case .service(let service): services.append(service)
         case .kubeAPIServerAddresses(let addresses): kubeAPIServerAddresses += addresses
         case .skippedPod(let counter): skipped[keyPath: counter] += 1
         }
@@ -51,7 +51,7 @@ struct Assembly {
         checkInterfaces(&diagnostics)
         return Inventory(
             endpoints: endpoints.map(endpoint), nodes: nodes.values.map(node),
-            kubeAPIServerAddresses: kubeAPIServerAddresses, serviceAddresses: serviceAddresses, skipped: skipped)
+            kubeAPIServerAddresses: kubeAPIServerAddresses, services: services, skipped: skipped)
     }
 
     private func endpoint(_ draft: EndpointDraft) -> Endpoint {

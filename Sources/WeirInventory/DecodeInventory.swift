@@ -50,7 +50,7 @@ enum Finding {
     case endpoint(EndpointDraft)
     case node(NodeDraft)
     case namespace(name: String, labels: [String: String])
-    case serviceAddresses([IPAddress])
+    case service(Service)
     case kubeAPIServerAddresses([IPAddress])
     case skippedPod(WritableKeyPath<Inventory.Skipped, Int>)
 }
@@ -75,7 +75,10 @@ private func decode(
     case .namespace: return .namespace(name: metadata.name, labels: metadata.labelDictionary)
     case .node: return .node(decodeNode(object, metadata, &diagnostics))
     case .ciliumNode: return .node(decodeCiliumNode(object, metadata, &diagnostics))
-    case .service: return .serviceAddresses(decodeServiceAddresses(object, &diagnostics))
+    case .service: return .service(
+            Service(
+                namespace: metadata.namespace ?? "", name: metadata.name, labels: metadata.labelDictionary, selector: nil,
+                addresses: decodeServiceAddresses(object, &diagnostics), ports: [], location: metadata.location))
     case .endpointSlice: return decodeEndpointSlice(object, metadata, &diagnostics)
     case .weirEndpoint, .weirNode: return nil
     }

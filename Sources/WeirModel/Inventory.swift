@@ -67,6 +67,73 @@ package struct Node: Hashable, Sendable {
         self.isKubeAPIServer = isKubeAPIServer
         self.location = location
     }
+
+    /// Its labels as selectors see them: source `k8s`, and `reserved:host`.
+    package var labelSet: LabelSet {
+        LabelSet(
+            labels.map { Label(source: WellKnownLabel.kubernetesSource, key: $0.key, value: $0.value) }
+                + [Label(source: WellKnownLabel.reservedSource, key: Entity.host.rawValue, value: "")])
+    }
+}
+
+/// A Service: frontends that stand for backends until kube-proxy, or what replaces it, translates them.
+package struct Service: Hashable, Sendable {
+    package struct Backend: Hashable, Sendable, Comparable {
+        package var address: IPAddress
+        package var port: UInt16
+
+        package init(address: IPAddress, port: UInt16) {
+            self.address = address
+            self.port = port
+        }
+
+        package static func < (left: Self, right: Self) -> Bool {
+            (left.address, left.port) < (right.address, right.port)
+        }
+    }
+
+    package struct Port: Hashable, Sendable {
+        /// Empty where a Service's only port has no name.
+        package var name: String
+        package var `protocol`: IPProtocol
+        package var port: UInt16
+        /// Sorted, distinct, of both families. Empty: nothing answers here.
+        package var backends: [Backend]
+
+        package init(name: String, protocol: IPProtocol, port: UInt16, backends: [Backend]) {
+            self.name = name
+            self.protocol = `protocol`
+            self.port = port
+            self.backends = Set(backends).sorted()
+        }
+    }
+
+    package var namespace: String
+    package var name: String
+    package var labels: [String: String]
+    /// What its backends are chosen by; nil where somebody else lists them.
+    package var selector: [String: String]?
+    /// Cluster IPs, external IPs and load balancer addresses, sorted; empty for a headless Service.
+    package var addresses: [IPAddress]
+    /// Sorted by protocol and port.
+    package var ports: [Port]
+    package var location: SourceLocation
+
+    package init(
+        namespace: String, name: String, labels: [String: String], selector: [String: String]?,
+        addresses: [IPAddress], ports: [Port], location: SourceLocation
+    ) {
+        self.namespace = namespace
+        self.name = name
+        self.labels = labels
+        self.selector = selector
+        self.addresses = Set(addresses).sorted()
+        self.ports = ports.sorted { ($0.protocol, $0.port, $0.name) < ($1.protocol, $1.port, $1.name) }
+        self.location = location
+    }
+
+    /// `namespace/name`, unique in an inventory.
+    package var qualifiedName: String { "\(namespace)/\(name)" }
 }
 
 /// Everything weir knows about the cluster. Canonical: sorted, whatever the order of the files.
@@ -87,18 +154,18 @@ package struct Inventory: Hashable, Sendable {
     package let nodes: [Node]
     /// Addresses behind Service `default/kubernetes`, sorted. Nodes marked so are not repeated here.
     package let kubeAPIServerAddresses: [IPAddress]
-    /// Cluster IPs of Services, sorted: frontends, never backends.
-    package let serviceAddresses: [IPAddress]
+    /// Sorted by qualified name.
+    package let services: [Service]
     package let skipped: Skipped
 
     package init(
         endpoints: [Endpoint] = [], nodes: [Node] = [], kubeAPIServerAddresses: [IPAddress] = [],
-        serviceAddresses: [IPAddress] = [], skipped: Skipped = Skipped()
+        services: [Service] = [], skipped: Skipped = Skipped()
     ) {
         self.endpoints = endpoints.sorted { ($0.namespace, $0.name) < ($1.namespace, $1.name) }
         self.nodes = nodes.sorted { $0.name < $1.name }
         self.kubeAPIServerAddresses = Set(kubeAPIServerAddresses).sorted()
-        self.serviceAddresses = Set(serviceAddresses).sorted()
+        self.services = services.sorted { ($0.namespace, $0.name) < ($1.namespace, $1.name) }
         self.skipped = skipped
     }
 

@@ -20,13 +20,16 @@ package struct PolicyOptions: Hashable, Sendable {
     package var allowLocalhost: AllowLocalhost
     /// Whether CIDR rules match node addresses (`--policy-cidr-match-mode=nodes`).
     package var cidrMatchesNodes: Bool
+    /// Whether specs that select nodes are enforced (`--host-firewall`).
+    package var hostFirewall: Bool
 
     package init(
         enforcementMode: EnforcementMode = .default, allowLocalhost: AllowLocalhost = .always,
-        cidrMatchesNodes: Bool = false
+        cidrMatchesNodes: Bool = false, hostFirewall: Bool = false
     ) {
         self.enforcementMode = enforcementMode
         self.allowLocalhost = allowLocalhost
         self.cidrMatchesNodes = cidrMatchesNodes
+        self.hostFirewall = hostFirewall
     }
 }

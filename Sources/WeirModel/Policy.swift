@@ -2,8 +2,11 @@ package import WeirDiagnostics
 
 /// The API kinds that carry rules. Raw values order policies in the canonical image.
 package enum PolicyKind: String, Hashable, Sendable, Comparable, CaseIterable {
+    case adminNetworkPolicy = "AdminNetworkPolicy"
+    case baselineAdminNetworkPolicy = "BaselineAdminNetworkPolicy"
     case ciliumClusterwideNetworkPolicy = "CiliumClusterwideNetworkPolicy"
     case ciliumNetworkPolicy = "CiliumNetworkPolicy"
+    case clusterNetworkPolicy = "ClusterNetworkPolicy"
     case networkPolicy = "NetworkPolicy"
 
     package static func < (left: Self, right: Self) -> Bool { left.rawValue < right.rawValue }
@@ -18,6 +21,50 @@ package enum Direction: String, Hashable, Sendable, Comparable, CaseIterable, Co
 
 package enum RuleAction: String, Hashable, Sendable {
     case allow, deny
+    /// Leaves the tier: what comes after it decides. Only in the admin and baseline tiers.
+    case pass
+}
+
+/// When a spec is asked. The first tier that decides is final; in the end, an unenforced direction allows.
+package enum Tier: Hashable, Sendable, Comparable {
+    /// AdminNetworkPolicy and ClusterNetworkPolicy in tier Admin. Lower numbers are asked first; within
+    /// a spec the first rule that matches decides.
+    case admin(priority: Int)
+    /// NetworkPolicy and the Cilium kinds: any deny beats any allow, then default deny.
+    case network
+    /// For endpoints that no spec of the network tier enforces. Priorities as in the admin tier.
+    case baseline(priority: Int)
+}
+
+/// Whom a spec is about.
+package enum Subject: Hashable, Sendable {
+    /// Pods. Scope (the policy's namespace, or "is a pod") is already inside.
+    case endpoints(LabelSelector)
+    /// Nodes themselves, by `Node.labelSet`: enforced only under `--host-firewall`.
+    case nodes(LabelSelector)
+
+    package func matches(_ endpoint: Endpoint) -> Bool {
+        if case .endpoints(let selector) = self { selector.matches(endpoint.labels) } else { false }
+    }
+
+    package func matches(_ node: Node) -> Bool {
+        if case .nodes(let selector) = self { selector.matches(node.labelSet) } else { false }
+    }
+}
+
+/// Which nodes a node peer may be.
+package enum NodeScope: Hashable, Sendable {
+    /// Every node but the endpoint's own, as in Cilium's `fromNodes` and `toNodes`.
+    case remote
+    /// The endpoint's own node too.
+    case any
+}
+
+/// Services as a peer: their backends. Resolved against the inventory when compiling.
+package enum ServiceReference: Hashable, Sendable {
+    case named(namespace: String, name: String)
+    /// By the Service's own labels (`k8s` source); namespace nil is every namespace.
+    case selected(LabelSelector, namespace: String?)
 }
 
 /// The peers that Cilium names as entities.
@@ -31,8 +78,7 @@ package enum Entity: String, Hashable, Sendable, CaseIterable {
     case clusterMesh = "cluster-mesh"
 }
 
-/// A prefix less some prefixes inside it. Matches addresses outside the cluster only
-/// (and nodes under `--policy-cidr-match-mode=nodes`).
+/// A prefix less some prefixes inside it.
 package struct CIDRBlock: Hashable, Sendable {
     package var prefix: Prefix
     /// Sorted.
@@ -53,7 +99,13 @@ package enum Peer: Hashable, Sendable {
     /// Scope is already inside the selector (namespace, or "is a pod").
     case selector(LabelSelector)
     case entity(Entity)
+    /// Outside the cluster only; nodes too under `--policy-cidr-match-mode=nodes`.
     case cidr(CIDRBlock)
+    /// By address alone, pods and nodes included: the admin kinds' `networks`.
+    case network(CIDRBlock)
+    /// By `Node.labelSet`.
+    case nodes(LabelSelector, NodeScope)
+    case service(ServiceReference)
 }
 
 /// The L3 side of a rule.
@@ -133,18 +185,21 @@ package struct Rule: Hashable, Sendable {
 package struct PolicySpec: Hashable, Sendable {
     /// The spec itself: `section` is nil.
     package var origin: RuleOrigin
-    /// Scope (the policy's namespace, or "is a pod") is already inside.
-    package var subject: LabelSelector
+    package var tier: Tier
+    package var subject: Subject
     /// Directions in which the spec selects its subjects at all (it has a section for them).
     package var selects: Set<Direction>
-    /// Directions that become default deny for its subjects; a subset of `selects`.
+    /// Directions that become default deny for its subjects; a subset of `selects`. None outside the network tier.
     package var enforces: Set<Direction>
+    /// Outside the network tier the order of their origins is that in which they are asked.
     package var rules: [Rule]
 
     package init(
-        origin: RuleOrigin, subject: LabelSelector, selects: Set<Direction>, enforces: Set<Direction>, rules: [Rule]
+        origin: RuleOrigin, tier: Tier = .network, subject: Subject, selects: Set<Direction>,
+        enforces: Set<Direction>, rules: [Rule]
     ) {
         self.origin = origin
+        self.tier = tier
         self.subject = subject
         self.selects = selects
         self.enforces = enforces

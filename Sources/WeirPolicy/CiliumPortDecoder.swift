@@ -81,7 +81,7 @@ struct CiliumPortDecoder {
         let message = "the range \(first)–\(last) is empty and matches nothing"
         switch action {
         case .allow: diagnostics.warning(.emptyPortRange, message, at: location)
-        case .deny: diagnostics.error(.emptyPortRange, message, at: location)
+        case .deny, .pass: diagnostics.error(.emptyPortRange, message, at: location)
         }
     }
 

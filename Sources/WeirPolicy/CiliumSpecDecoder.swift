@@ -60,7 +60,7 @@ struct CiliumSpecDecoder {
         }
         guard let subject else { return nil }
         return PolicySpec(
-            origin: origin(section: nil, index: 0, at: location), subject: subject, selects: selects,
+            origin: origin(section: nil, index: 0, at: location), subject: .endpoints(subject), selects: selects,
             enforces: selects.filter { defaultDeny[$0] != false }, rules: rules)
     }
 

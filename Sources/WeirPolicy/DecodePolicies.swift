@@ -68,6 +68,8 @@ private func decodePolicy(
         return decoder.decode(spec, &diagnostics).map { [$0] } ?? []
     case .ciliumNetworkPolicy, .ciliumClusterwideNetworkPolicy:
         return decodeCiliumPolicy(&fields, kind: kind, metadata: metadata, groups: groups, &diagnostics)
+    case .adminNetworkPolicy, .baselineAdminNetworkPolicy, .clusterNetworkPolicy:
+        return []
     }
 }
 

@@ -59,7 +59,7 @@ struct CompilerPropertyTests {
             endpoints: world.inventory.endpoints.shuffled(using: &shuffle),
             nodes: world.inventory.nodes.shuffled(using: &shuffle),
             kubeAPIServerAddresses: world.inventory.kubeAPIServerAddresses.reversed(),
-            serviceAddresses: world.inventory.serviceAddresses)
+            services: world.inventory.services.reversed())
         let other = Compiler.compile(
             policies: policies, inventory: inventory, node: "node-a", options: world.options)
         #expect(image(world).encoded() == other.encoded(), "seed \(Self.baseSeed + offset)")

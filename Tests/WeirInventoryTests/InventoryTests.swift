@@ -82,7 +82,7 @@ private func prefixes(_ texts: String...) -> [Prefix] { texts.compactMap { Prefi
 
     @Test("knows the API server and the services") func services() {
         #expect(taken.inventory.kubeAPIServerAddresses == addresses("192.0.2.5"))
-        #expect(taken.inventory.serviceAddresses == addresses("10.96.0.1"))
+        #expect(taken.inventory.services.flatMap(\.addresses) == addresses("10.96.0.1"))
     }
 
     @Test("the conformance inventory is read whole") func conformance() {

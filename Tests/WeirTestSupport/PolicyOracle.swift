@@ -47,7 +47,7 @@ package struct PolicyOracle {
             fatalError("no endpoint \(question.endpoint)")
         }
         if options.enforcementMode == .never { return .allow([]) }
-        let specs = policies.specs.filter { $0.subject.matches(me.labels) }
+        let specs = policies.specs.filter { $0.subject.matches(me) }
         let peer = classify(question, node: me.node)
         var allows: Set<RuleOrigin> = []
         var denies: Set<RuleOrigin> = []
@@ -60,6 +60,7 @@ package struct PolicyOracle {
             case .deny:
                 guard certainty != .excluded else { continue }
                 if peer.isService || portsMatch(rule, peer, me, question) { denies.insert(rule.origin) }
+            case .pass: continue
             }
         }
         if !denies.isEmpty { return .deny(denies) }
@@ -102,7 +103,7 @@ package struct PolicyOracle {
             if owner.name == node { return question.direction == .ingress ? .masqueraded : .host(api: ownServes) }
             return .node(api: owner.isKubeAPIServer || servers.contains(address))
         }
-        if inventory.serviceAddresses.contains(address) { return .service }
+        if inventory.services.contains(where: { $0.addresses.contains(address) }) { return .service }
         // An API server's own address is known more exactly than the pod network around it only if it is outside.
         if inventory.nodes.contains(where: { $0.podCIDRs.contains { $0.contains(address) } }) { return .unknownPod }
         return .world(api: servers.contains(address))
@@ -117,12 +118,15 @@ package struct PolicyOracle {
     private func covers(_ peer: Peer, _ identity: PeerIdentity, _ address: IPAddress) -> Certainty {
         if case .entity(.all) = peer { return .certain }
         if case .entity(.none) = peer { return .excluded }
+        let known: Bool = switch peer { case .network, .nodes, .service: false; default: true }
+        if !known { return .excluded }
         switch identity {
         case .masqueraded, .service: return .possible
         case .multicast:
             switch peer {
             case .selector: return .excluded
             case .entity(let entity): return [.world, .worldIPv4, .worldIPv6].contains(entity) ? .possible : .excluded
+            case .network, .nodes, .service: return .excluded
             case .cidr(let block):
                 let spaces = ["224.0.0.0/4", "255.255.255.255/32", "ff00::/8"].compactMap { Prefix($0) }
                 return spaces.contains { $0.contains(block.prefix) || block.prefix.contains($0) }
@@ -134,18 +138,19 @@ package struct PolicyOracle {
                 return selector.requirements.contains { $0.key.source == "reserved" } ? .excluded : .possible
             case .entity(let entity):
                 return [.world, .worldIPv4, .worldIPv6, .host, .remoteNode].contains(entity) ? .excluded : .possible
-            case .cidr: return .excluded
+            case .cidr, .network, .nodes, .service: return .excluded
             }
         case .pod(let pod):
             switch peer {
             case .selector(let selector): return selector.matches(pod.labels) ? .certain : .excluded
             case .entity(let entity): return entity == .cluster || entity == .clusterMesh ? .certain : .excluded
-            case .cidr: return .excluded
+            case .cidr, .network, .nodes, .service: return .excluded
             }
         case .host(let api):
             switch peer {
             case .selector(let selector): return selector.matches(labels(["host"], api)) ? .certain : .excluded
             case .entity(let entity): return inCluster(entity, .host, api)
+            case .network, .nodes, .service: return .excluded
             case .cidr(let block):
                 guard options.cidrMatchesNodes else { return .excluded }
                 // The host is one identity with all its addresses.
@@ -156,6 +161,7 @@ package struct PolicyOracle {
             switch peer {
             case .selector(let selector): return selector.matches(labels(["remote-node"], api)) ? .certain : .excluded
             case .entity(let entity): return inCluster(entity, .remoteNode, api)
+            case .network, .nodes, .service: return .excluded
             case .cidr(let block): return options.cidrMatchesNodes && block.contains(address) ? .certain : .excluded
             }
         case .world(let api):
@@ -171,6 +177,7 @@ package struct PolicyOracle {
                 case .kubeAPIServer, .cluster, .clusterMesh: return api ? .certain : .excluded
                 default: return .excluded
                 }
+            case .network, .nodes, .service: return .excluded
             case .cidr(let block): return block.contains(address) ? .certain : .excluded
             }
         }

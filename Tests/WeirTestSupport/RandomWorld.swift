@@ -83,7 +83,12 @@ package struct RandomWorld {
             endpoints: endpoints, nodes: nodes,
             kubeAPIServerAddresses: ["203.0.113.10", "192.0.2.3"].filter { _ in chance(2) }.compactMap {
                 IPAddress($0)
-            }, serviceAddresses: ["10.96.0.10"].compactMap { IPAddress($0) })
+            },
+            services: [
+                Service(
+                    namespace: "shop", name: "api", labels: [:], selector: nil,
+                    addresses: ["10.96.0.10"].compactMap { IPAddress($0) }, ports: [], location: location)
+            ])
     }
 
     private mutating func selector(scoped: Bool) -> LabelSelector {
@@ -173,7 +178,7 @@ package struct RandomWorld {
             if chance(4) { enforces.remove(.ingress) }
             specs.append(
                 PolicySpec(
-                    origin: origin(nil, 0), subject: selector(scoped: true), selects: selects, enforces: enforces,
+                    origin: origin(nil, 0), subject: .endpoints(selector(scoped: true)), selects: selects, enforces: enforces,
                     rules: rules))
         }
         policies = PolicySet(specs: specs)
