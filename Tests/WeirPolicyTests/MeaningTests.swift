@@ -215,17 +215,17 @@ import WeirModel
     @Test("a subject is in the policy's namespace, or any pod") func subject() throws {
         #expect(
             try #require(Decoded(cnp("  ingress: [{}]")).spec).subject
-                == LabelSelector([requirement("app", .in, ["api"]), inNamespace("shop")]))
+                == .endpoints(LabelSelector([requirement("app", .in, ["api"]), inNamespace("shop")])))
         #expect(
             try #require(Decoded(ccnp("  ingress: [{}]", selector: "{}")).spec).subject
-                == LabelSelector([anyNamespace]))
+                == .endpoints(LabelSelector([anyNamespace])))
     }
 
     @Test("a subject that names another namespace is overwritten, with a warning") func subjectElsewhere() throws {
         let decoded = Decoded(
             cnp("  ingress: [{}]", selector: "{matchLabels: {'k8s:io.kubernetes.pod.namespace': dev}}"))
         #expect(decoded.findings.map(\.severity) == [.warning])
-        #expect(try #require(decoded.spec).subject == LabelSelector([inNamespace("shop")]))
+        #expect(try #require(decoded.spec).subject == .endpoints(LabelSelector([inNamespace("shop")])))
     }
 
     @Test("a policy without a namespace takes the default one") func defaultNamespace() throws {
@@ -236,7 +236,7 @@ import WeirModel
             """)
         let spec = try #require(Decoded(sample, defaultNamespace: "tools").spec)
         #expect(spec.origin.namespace == "tools")
-        #expect(spec.subject == LabelSelector([inNamespace("tools")]))
+        #expect(spec.subject == .endpoints(LabelSelector([inNamespace("tools")])))
     }
 }
 
