@@ -48,7 +48,9 @@ WEIR_INLINE int weir_read(struct __sk_buff *skb, struct weir_packet *packet, con
 		reason = weir_parse_ipv6(skb, packet, direction);
 		break;
 	case bpf_htons(ETH_P_ARP):
-		reason = direction == WEIR_EGRESS ? weir_check_arp(skb, endpoint) : WEIR_REASON_NONE;
+		reason = direction == WEIR_EGRESS && !(endpoint->flags & WEIR_ENDPOINT_HOST)
+				 ? weir_check_arp(skb, endpoint)
+				 : WEIR_REASON_NONE;
 		return reason ? reason : WEIR_PASSES;
 	case bpf_htons(ETH_P_8021Q):
 	case bpf_htons(ETH_P_8021AD):
@@ -127,7 +129,8 @@ WEIR_INLINE int weir_decide(struct __sk_buff *skb, const struct weir_view *view,
 		} else {
 			judgement->direction = direction;
 			judgement->port_be = packet->port_be;
-			if (direction == WEIR_INGRESS && !skb->ingress_ifindex)
+			if (direction == WEIR_INGRESS && !skb->ingress_ifindex &&
+			    !(endpoint->flags & WEIR_ENDPOINT_HOST))
 				judgement->peer_class = WEIR_PEER_HOST;
 		}
 		reason = weir_judge(view, endpoint, packet, judgement);

@@ -1,5 +1,4 @@
 internal import OrderedCollections
-internal import WeirABI
 internal import WeirImage
 internal import WeirModel
 
@@ -14,15 +13,33 @@ struct DecisionMatrix: Sendable {
     private(set) var tables: OrderedSet<PortTable> = []
     /// `cells[ruleSet][class]`: index into `tables`.
     private(set) var cells: [[Int]] = []
+    /// Frontends of which some backends are allowed and some are not.
+    private(set) var mixedFrontends: Set<MixedFrontend> = []
+
+    struct MixedFrontend: Hashable, Sendable {
+        var ruleSet: Int
+        var service: Int
+        var `protocol`: IPProtocol
+        var port: UInt16
+    }
 
     /// How the rules of the node see one candidate.
     private struct Signature: Hashable {
         /// A kind with a fixed group, which is treated by itself.
         var fixedGroup: PeerGroup?
-        /// Parallel to `distinctPeers`.
+        /// Parallel to the distinct peers of all rules.
         var matches: [PeerMatch]
         /// What it calls its ports, where an egress rule asks for one.
         var ports: [NamedPort]
+        /// Of a Service address, with classes as peers.
+        var frontends: [Frontend]?
+    }
+
+    /// One candidate for all of its class.
+    private struct Representative {
+        var candidate: PeerCandidate
+        var matches: [PeerMatch]
+        var frontends: [Frontend]?
     }
 
     init(resolution: RuleSetResolution, catalogue: PeerCatalogue, inventory: Inventory) {
@@ -31,82 +48,133 @@ struct DecisionMatrix: Sendable {
         let matches = Self.matches(of: distinctPeers, in: catalogue.candidates)
         let namesMatter = resolution.rules.contains { $0.rule.direction == .egress && $0.rule.ports.hasNames }
 
-        var representatives: [Int] = []
+        var representatives: [Representative] = []
         var signatures: OrderedSet<Signature> = []
-        for (candidateIndex, candidate) in catalogue.candidates.enumerated() {
+        for (index, candidate) in catalogue.candidates.enumerated() {
+            // Services come last, so the classes of their backends are known.
+            let frontends = candidate.kind == .service ? candidate.frontends.map(inClasses) : nil
             let signature = Signature(
-                fixedGroup: candidate.fixedGroup, matches: matches[candidateIndex],
-                ports: namesMatter ? candidate.ports : [])
-            let (isNew, index) = signatures.append(signature)
-            if isNew { representatives.append(candidateIndex) }
-            classOfCandidate.append(index)
+                fixedGroup: candidate.fixedGroup, matches: matches[index],
+                ports: namesMatter ? candidate.ports : [], frontends: frontends)
+            let (isNew, number) = signatures.append(signature)
+            if isNew {
+                representatives.append(
+                    Representative(candidate: candidate, matches: matches[index], frontends: frontends))
+            }
+            classOfCandidate.append(number)
         }
 
         let everyPort = Array(Set(inventory.endpoints.flatMap(\.ports))).sorted()
-        for ruleSet in resolution.ruleSets {
+        for (ruleSetIndex, ruleSet) in resolution.ruleSets.enumerated() {
             // Classes that the rule set's own rules match alike share the work, too.
             var memo: [CellKey: Int] = [:]
-            cells.append(
-                representatives.map { representative in
-                    let candidate = catalogue.candidates[representative]
-                    let key = CellKey(
-                        applied: ruleSet.rules.filter { rule in
-                            let match = matches[representative][peersOfRule[rule]]
-                            let needed: PeerMatch =
-                                resolution.rules[rule].rule.action == .allow ? .yes : .possibly
-                            return match == .yes || match == needed
-                        },
-                        ports: namesMatter ? candidate.ports : [], kind: candidate.fixedGroup)
-                    if let known = memo[key] { return known }
-                    let table = Self.table(
-                        ruleSet, applied: key.applied.map { resolution.rules[$0] }, candidate: candidate,
-                        everyPort: everyPort)
-                    let index = tables.append(table).index
-                    memo[key] = index
-                    return index
-                })
+            var row: [Int] = []
+            for (number, representative) in representatives.enumerated() {
+                let key = CellKey(
+                    applied: ruleSet.rules.compactMap { rule in
+                        let match = representative.matches[peersOfRule[rule]]
+                        return resolution.rules[rule].rule.action.applies(match).map {
+                            CellKey.Applied(rule: rule, isCertain: $0)
+                        }
+                    },
+                    ports: namesMatter ? representative.candidate.ports : [],
+                    kind: representative.candidate.kind.isAsItsRules ? nil : representative.candidate.kind)
+                if let known = memo[key], representative.frontends == nil {
+                    row.append(known)
+                    continue
+                }
+                var table = Self.table(
+                    ruleSet, key, resolution: resolution, candidate: representative.candidate, everyPort: everyPort)
+                if let frontends = representative.frontends, ruleSet.direction == .egress {
+                    let judged = judge(frontends, fallback: ruleSet.fallback, row)
+                    for frontend in judged where frontend.ruling.isMixed {
+                        mixedFrontends.insert(
+                            MixedFrontend(
+                                ruleSet: ruleSetIndex, service: number, protocol: frontend.protocol,
+                                port: frontend.port))
+                    }
+                    table = PortTable(
+                        everything: table.everything,
+                        ports: judged.map { ($0.protocol, $0.port, $0.ruling.ruling) }, fallback: ruleSet.fallback)
+                }
+                let index = tables.append(table).index
+                memo[key] = index
+                row.append(index)
+            }
+            cells.append(row)
         }
     }
 
     private struct CellKey: Hashable {
-        var applied: [Int]
+        struct Applied: Hashable {
+            var rule: Int
+            var isCertain: Bool
+        }
+        var applied: [Applied]
         var ports: [NamedPort]
-        var kind: PeerGroup?
+        var kind: PeerCandidate.Kind?
     }
 
     private static func table(
-        _ ruleSet: RuleSet, applied: [RuleSetResolution.AppliedRule], candidate: PeerCandidate,
+        _ ruleSet: RuleSet, _ key: CellKey, resolution: RuleSetResolution, candidate: PeerCandidate,
         everyPort: [NamedPort]
     ) -> PortTable {
-        let inputs = applied.compactMap { applied -> PortTable.Input? in
-            let action = applied.rule.action
-            if candidate.kind == .service {
-                // The frontend's port is not the backends': only what holds for every port is exact.
-                guard case .any = applied.rule.ports else {
-                    return action == .allow
-                        ? nil
-                        : PortTable.Input(
-                            origin: applied.origin, action: .deny, ports: ResolvedPorts(.any) { _, _ in [] })
-                }
+        let inputs = key.applied.compactMap { applied -> AppliedInput? in
+            let rule = resolution.rules[applied.rule]
+            func input(_ ports: ResolvedPorts) -> AppliedInput {
+                AppliedInput(
+                    origin: rule.origin, tier: rule.tier, spec: rule.spec, action: rule.rule.action, ports: ports,
+                    isCertain: applied.isCertain)
+            }
+            if candidate.kind == .service, case .list = rule.rule.ports {
+                // Beyond its frontends nobody knows who answers, and on which port.
+                guard rule.rule.action != .allow else { return nil }
+                var anyPort = input(ResolvedPorts(.any) { _, _ in [] })
+                anyPort.isCertain = rule.rule.action == .deny
+                return anyPort
             }
             let definitions: [NamedPort] =
                 switch (ruleSet.direction, candidate.kind) {
                 case (.ingress, _): ruleSet.subjectPorts
                 case (.egress, .endpoint): candidate.ports
                 // Nobody knows what the peer calls its ports: a deny takes every meaning.
-                case (.egress, .unknownPod), (.egress, .masqueraded): action == .deny ? everyPort : []
+                case (.egress, .unknownPod), (.egress, .masqueraded): rule.rule.action == .allow ? [] : everyPort
                 case (.egress, _): []
                 }
-            return PortTable.Input(
-                origin: applied.origin, action: action,
-                ports: ResolvedPorts(applied.rule.ports) { name, protocols in
+            return input(
+                ResolvedPorts(rule.rule.ports) { name, protocols in
                     definitions.filter { $0.name == name && protocols.contains($0.protocol) }
                 })
         }
-        let base: Ruling? =
-            ruleSet.admitsHost && candidate.kind == .host ? Ruling(kind: .allow, origins: []) : nil
-        return PortTable(inputs, base: base)
+        return PortTable(inputs, ruleSet.decision(forHost: candidate.kind == .host))
     }
+
+    // MARK: Services
+
+    private func inClasses(_ frontend: Frontend) -> Frontend {
+        Frontend(
+            protocol: frontend.protocol, port: frontend.port,
+            backends: frontend.backends.map { Frontend.Backend(peer: classOfCandidate[$0.peer], port: $0.port) })
+    }
+
+    /// Each frontend as its backends are judged. `row` has the tables of their classes.
+    private func judge(
+        _ frontends: [Frontend], fallback: Ruling, _ row: [Int]
+    ) -> [(protocol: IPProtocol, port: UInt16, ruling: FrontendRuling)] {
+        frontends.map { frontend in
+            let backends = frontend.backends.map {
+                tables[row[$0.peer]].ruling(frontend.protocol, $0.port) ?? fallback
+            }
+            return (frontend.protocol, frontend.port, FrontendRuling(backends: backends, fallback: fallback))
+        }
+    }
+
+    /// How one backend of a frontend is judged.
+    func ruling(ofCandidate candidate: Int, ruleSet: Int, _ proto: IPProtocol, _ port: UInt16) -> Ruling? {
+        tables[cells[ruleSet][classOfCandidate[candidate]]].ruling(proto, port)
+    }
+
+    // MARK: Matching
 
     /// `result[candidate][peers]`. Selectors are asked only of candidates that have a label they need.
     private static func matches(of distinctPeers: OrderedSet<Peers>, in candidates: OrderedSet<PeerCandidate>)
@@ -143,8 +211,9 @@ struct DecisionMatrix: Sendable {
         var needed: [(name: String, value: String)] = []
         for peer in list {
             switch peer {
-            case .cidr, .network, .nodes, .service: continue
-            case .entity: return nil
+            // Never an endpoint.
+            case .cidr, .nodes, .service: continue
+            case .entity, .network: return nil
             case .selector(let selector):
                 let choices = selector.requirements.filter { $0.operator == .in }
                 // The namespace is the widest of them, so it is the last choice.
@@ -155,5 +224,27 @@ struct DecisionMatrix: Sendable {
             }
         }
         return needed
+    }
+}
+
+extension RuleAction {
+    /// Whether a rule of this action counts for a peer that it matches like this: nil, if not. Allows need certainty,
+    /// denies take the possibility for it, and a pass that is only possible (false) leaves both ways open.
+    fileprivate func applies(_ match: PeerMatch) -> Bool? {
+        switch (match, self) {
+        case (.yes, _), (.possibly, .deny): true
+        case (.possibly, .pass): false
+        case (.possibly, .allow), (.no, _): nil
+        }
+    }
+}
+
+extension PeerCandidate.Kind {
+    /// Whether nothing but the rules that match decides about it.
+    fileprivate var isAsItsRules: Bool {
+        switch self {
+        case .endpoint, .remoteNode, .outside, .multicast: true
+        case .host, .unknownPod, .masqueraded, .service: false
+        }
     }
 }

@@ -66,13 +66,11 @@ struct Lowering {
         return (elements, base)
     }
 
+    /// Pods in the order of their names, then the host if it is a subject.
     private func endpointRecords(rowBase: [UInt32]) -> [Image.EndpointRecord] {
-        zip(local, resolution.endpointRuleSets).enumerated().map { index, pair in
+        var records = zip(local, resolution.endpointRuleSets).enumerated().map { index, pair in
             let (endpoint, ruleSets) = pair
-            var value = weir_endpoint()
-            value.id = UInt32(index + 1)
-            value.egress_row = rowBase[ruleSets.egress]
-            value.ingress_row = rowBase[ruleSets.ingress]
+            var value = record(id: index + 1, ruleSets, rowBase)
             if let address = endpoint.address(.ipv4) {
                 value.flags |= WEIR_ENDPOINT_HAS_IPV4.rawValue
                 setABIBytes(&value.ipv4, address.bytes)
@@ -85,6 +83,23 @@ struct Lowering {
                 name: endpoint.qualifiedName, id: value.id, addresses: endpoint.addresses, value: value.abiBytes,
                 attachment: endpoint.attachment)
         }
+        if let ruleSets = resolution.hostRuleSets {
+            var value = record(id: records.count + 1, ruleSets, rowBase)
+            value.flags = WEIR_ENDPOINT_HOST.rawValue
+            records.append(
+                Image.EndpointRecord(
+                    name: Image.hostName, id: value.id, addresses: inventory.node(named: node)?.addresses ?? [],
+                    value: value.abiBytes, attachment: .host))
+        }
+        return records
+    }
+
+    private func record(id: Int, _ ruleSets: RuleSetResolution.Directions, _ rowBase: [UInt32]) -> weir_endpoint {
+        var value = weir_endpoint()
+        value.id = UInt32(id)
+        value.egress_row = rowBase[ruleSets.egress]
+        value.ingress_row = rowBase[ruleSets.ingress]
+        return value
     }
 
     // MARK: Peers

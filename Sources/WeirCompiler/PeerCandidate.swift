@@ -23,7 +23,7 @@ struct PeerCandidate: Hashable, Sendable {
         case unknownPod
         /// A forwarded packet with a node's source: anybody.
         case masqueraded
-        /// A Service frontend: any of its backends, on a port of their own.
+        /// A Service address before translation. Beyond its `frontends` it may be anybody.
         case service
         case multicast
 
@@ -44,16 +44,22 @@ struct PeerCandidate: Hashable, Sendable {
     var prefixes: [Prefix] = []
     /// What an egress rule's named ports mean at this peer. Sorted.
     var ports: [NamedPort] = []
+    /// Of a node, where a rule asks for them.
+    var nodeLabels: LabelSet?
+    /// What network rules are compared with, of pods and nodes: for each address the longest prefix of such
+    /// a rule that contains it. Empty where none does; of the host one for each of its addresses.
+    var networks: [Prefix] = []
+    /// Of a Service address. Sorted.
+    var frontends: [Frontend] = []
 
     /// The group number that the ABI fixes for this candidate.
     var fixedGroup: PeerGroup? {
         switch kind {
-        case .endpoint, .remoteNode: nil
+        case .endpoint, .remoteNode, .service: nil
         case .outside(let family): prefixes == [Prefix(all: family)] ? kind.world : nil
         case .host: PeerGroup(WEIR_GROUP_HOST)
         case .unknownPod: PeerGroup(WEIR_GROUP_UNKNOWN_POD)
         case .masqueraded: PeerGroup(WEIR_GROUP_MASQUERADED)
-        case .service: PeerGroup(WEIR_GROUP_SERVICE)
         case .multicast: PeerGroup(WEIR_GROUP_MULTICAST)
         }
     }
@@ -79,7 +85,9 @@ struct PeerCandidate: Hashable, Sendable {
         case .entity(let entity): matches(entity)
         case .selector(let selector): matches(selector)
         case .cidr(let block): matches(block)
-        case .network, .nodes, .service: .no
+        case .network(let block): matches(network: block)
+        case .nodes(let selector, let scope): matches(nodes: selector, scope)
+        case .service: .no  // `PolicySet.resolvingServices` leaves none
         }
     }
 
@@ -103,6 +111,31 @@ struct PeerCandidate: Hashable, Sendable {
         case .masqueraded, .service: .possibly
         case .multicast:
             prefixes.contains { $0.contains(block.prefix) || block.prefix.contains($0) } ? .possibly : .no
+        }
+    }
+
+    private func matches(network block: CIDRBlock) -> PeerMatch {
+        func covers(_ prefix: Prefix) -> Bool {
+            block.prefix.contains(prefix) && !block.except.contains { $0.contains(prefix) }
+        }
+        switch kind {
+        case .endpoint, .remoteNode: return networks.contains(where: covers) ? .yes : .no
+        // The host is one peer with all its addresses.
+        case .host:
+            let covered = networks.count(where: covers)
+            return covered == 0 ? .no : covered == networks.count ? .yes : .possibly
+        case .outside: return prefixes.contains(where: covers) ? .yes : .no
+        case .unknownPod, .masqueraded, .service: return .possibly
+        case .multicast: return matches(block)
+        }
+    }
+
+    private func matches(nodes selector: LabelSelector, _ scope: NodeScope) -> PeerMatch {
+        switch kind {
+        case .host: scope == .any && nodeLabels.map(selector.matches) == true ? .yes : .no
+        case .remoteNode: nodeLabels.map(selector.matches) == true ? .yes : .no
+        case .endpoint, .outside, .unknownPod, .multicast: .no
+        case .masqueraded, .service: .possibly
         }
     }
 

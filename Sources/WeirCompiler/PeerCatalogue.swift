@@ -4,23 +4,28 @@ internal import WeirModel
 
 /// Every candidate that the policies of one node may have to tell apart, and which address is which.
 ///
-/// Candidates are in canonical order: fixed kinds, endpoints by labels, nodes, regions by prefix.
+/// Candidates are in canonical order: fixed kinds, endpoints by labels, nodes, regions by prefix, Service
+/// addresses.
 struct PeerCatalogue: Sendable {
     private(set) var candidates: OrderedSet<PeerCandidate> = []
-    /// Known addresses, each with its candidate.
+    /// Known addresses, each with its candidate, sorted.
     private(set) var addresses: [(address: IPAddress, candidate: Int)] = []
     /// Regions of the address space, sorted: a prefix comes before what it contains.
     private(set) var regions: [(prefix: Prefix, candidate: Int)] = []
+    /// The Service addresses among `addresses`.
+    private(set) var serviceCandidates: [IPAddress: Int] = [:]
 
-    init(inventory: Inventory, node: String, rulePrefixes: Set<Prefix>, options: PolicyOptions) {
+    private let distinctions: RuleSetResolution.Distinctions
+
+    init(
+        inventory: Inventory, node: String, distinctions: RuleSetResolution.Distinctions, options: PolicyOptions
+    ) {
+        self.distinctions = distinctions
         addFixedKinds()
         addEndpoints(inventory)
         addNodes(inventory, node: node, options: options)
-        addRegions(inventory, rulePrefixes: rulePrefixes)
-        let known = Set(addresses.map(\.address))
-        for address in Set(inventory.services.flatMap(\.addresses)) where !known.contains(address) {
-            addresses.append((address, index(of: PeerCandidate(kind: .service))))
-        }
+        addRegions(inventory)
+        addServices(inventory)
         addresses.sort { $0.address < $1.address }
     }
 
@@ -29,7 +34,6 @@ struct PeerCatalogue: Sendable {
     private mutating func addFixedKinds() {
         _ = index(of: PeerCandidate(kind: .masqueraded))
         _ = index(of: PeerCandidate(kind: .unknownPod))
-        _ = index(of: PeerCandidate(kind: .service))
         _ = index(of: Self.multicast)
         _ = index(of: Self.outside(Prefix(all: .ipv4), servesAPI: false))
         _ = index(of: Self.outside(Prefix(all: .ipv6), servesAPI: false))
@@ -46,12 +50,26 @@ struct PeerCatalogue: Sendable {
         return PeerCandidate(kind: .outside(prefix.family), labels: LabelSet(labels), prefixes: [prefix])
     }
 
+    /// The longest prefix of a network rule around an address: every such rule holds for all of it or for nothing.
+    private func network(around address: IPAddress) -> [Prefix] {
+        guard !distinctions.networks.isEmpty else { return [] }
+        for length in stride(from: address.family.bitWidth, through: 0, by: -1) {
+            let prefix = Prefix(address, length: length)
+            if distinctions.networks.contains(prefix) { return [prefix] }
+        }
+        return []
+    }
+
     private mutating func addEndpoints(_ inventory: Inventory) {
         let order = inventory.endpoints.sorted { ($0.labels, $0.qualifiedName) < ($1.labels, $1.qualifiedName) }
         for endpoint in order {
-            let candidate = index(
-                of: PeerCandidate(kind: .endpoint, labels: endpoint.labels, ports: endpoint.ports))
-            for address in endpoint.addresses { addresses.append((address, candidate)) }
+            for address in endpoint.addresses {
+                let candidate = index(
+                    of: PeerCandidate(
+                        kind: .endpoint, labels: endpoint.labels, ports: endpoint.ports,
+                        networks: network(around: address)))
+                addresses.append((address, candidate))
+            }
         }
     }
 
@@ -63,6 +81,8 @@ struct PeerCatalogue: Sendable {
                 host.labels = LabelSet([.reserved(.host), .reserved(.kubeAPIServer)])
             }
             if options.cidrMatchesNodes { host.prefixes = own.addresses.map { Prefix(host: $0) } }
+            if distinctions.nodeLabels { host.nodeLabels = own.labelSet }
+            if !distinctions.networks.isEmpty { host.networks = own.addresses.map { Prefix(host: $0) } }
         }
         let hostIndex = index(of: host)
         for other in inventory.nodes {
@@ -75,7 +95,8 @@ struct PeerCatalogue: Sendable {
                 if other.isKubeAPIServer || servers.contains(address) { labels.append(.reserved(.kubeAPIServer)) }
                 let candidate = PeerCandidate(
                     kind: .remoteNode, labels: LabelSet(labels),
-                    prefixes: options.cidrMatchesNodes ? [Prefix(host: address)] : [])
+                    prefixes: options.cidrMatchesNodes ? [Prefix(host: address)] : [],
+                    nodeLabels: distinctions.nodeLabels ? other.labelSet : nil, networks: network(around: address))
                 addresses.append((address, index(of: candidate)))
             }
         }
@@ -83,11 +104,11 @@ struct PeerCatalogue: Sendable {
 
     /// Rule prefixes cut the outside into regions in which every CIDR rule is constant. A region inside
     /// a pod network is `unknownPod`, whatever rule prefixes cut it further.
-    private mutating func addRegions(_ inventory: Inventory, rulePrefixes: Set<Prefix>) {
+    private mutating func addRegions(_ inventory: Inventory) {
         let podNetworks = Set(inventory.nodes.flatMap(\.podCIDRs))
         let known = Set(addresses.map(\.address))
         let servers = Set(inventory.kubeAPIServerAddresses.filter { !known.contains($0) }.map { Prefix(host: $0) })
-        let cuts = rulePrefixes.union(podNetworks).union(servers)
+        let cuts = distinctions.cidrs.union(distinctions.networks).union(podNetworks).union(servers)
             .union([Prefix(all: .ipv4), Prefix(all: .ipv6)])
         for prefix in cuts.sorted() {
             let isPodNetwork = prefix.length > 0 && Self.isCovered(prefix, by: podNetworks)
@@ -100,5 +121,53 @@ struct PeerCatalogue: Sendable {
 
     private static func isCovered(_ prefix: Prefix, by networks: Set<Prefix>) -> Bool {
         (0...prefix.length).contains { networks.contains(Prefix(prefix.address, length: $0)) }
+    }
+
+    /// Service addresses that are not a workload's or a node's own. Several Services may share one.
+    private mutating func addServices(_ inventory: Inventory) {
+        let known = Dictionary(addresses.map { ($0.address, $0.candidate) }) { first, _ in first }
+        let regionCandidates = Dictionary(regions.map { ($0.prefix, $0.candidate) }) { first, _ in first }
+        func peer(_ address: IPAddress) -> Int? {
+            if let candidate = known[address] { return candidate }
+            for length in stride(from: address.family.bitWidth, through: 0, by: -1) {
+                if let candidate = regionCandidates[Prefix(address, length: length)] { return candidate }
+            }
+            return nil
+        }
+        var backends: [IPAddress: [PortKey: Set<Frontend.Backend>]] = [:]
+        for service in inventory.services {
+            for address in service.addresses where known[address] == nil {
+                if backends[address] == nil { backends[address] = [:] }
+                for port in service.ports {
+                    let own = port.backends.filter { $0.address.family == address.family }
+                    backends[address, default: [:]][PortKey(port), default: []].formUnion(
+                        own.compactMap { backend in
+                            peer(backend.address).map { Frontend.Backend(peer: $0, port: backend.port) }
+                        })
+                }
+            }
+        }
+        for address in backends.keys.sorted() {
+            let frontends = (backends[address] ?? [:]).sorted { $0.key < $1.key }.map { key, backends in
+                Frontend(protocol: key.protocol, port: key.port, backends: backends)
+            }
+            let candidate = index(of: PeerCandidate(kind: .service, frontends: frontends))
+            addresses.append((address, candidate))
+            serviceCandidates[address] = candidate
+        }
+    }
+
+    private struct PortKey: Hashable, Comparable {
+        var `protocol`: IPProtocol
+        var port: UInt16
+
+        init(_ port: Service.Port) {
+            self.protocol = port.protocol
+            self.port = port.port
+        }
+
+        static func < (left: Self, right: Self) -> Bool {
+            (left.protocol, left.port) < (right.protocol, right.port)
+        }
     }
 }

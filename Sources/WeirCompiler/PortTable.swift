@@ -26,19 +26,11 @@ struct ResolvedPorts: Hashable, Sendable {
     }
 }
 
-/// A decision before rule ids are numbered: who decided is a sorted list of indices into the
-/// compiler's origins.
-struct Ruling: Hashable, Sendable {
-    enum Kind: Int, Hashable, Sendable { case allow, deny, defaultDeny }
-    var kind: Kind
-    var origins: [Int]
-}
-
 /// The normal form of one peer's policy: what every protocol gets, and where ports differ from it.
 ///
-/// Invariant: `ranges` are disjoint, sorted, maximal, and never say what `everything` already says; so
-/// for any packet at most one of them matches, and if none does `everything` decides, and if that
-/// is nil the rule set's default does. Deny precedence is settled here and nowhere later.
+/// Invariant: `ranges` are disjoint, sorted, maximal, and never say what holds anyway; so for any packet at
+/// most one of them matches, and if none does `everything` decides, and if that is nil the rule set's
+/// fallback does. Tiers and deny precedence are settled here and nowhere later.
 ///
 /// Worked example: allow tcp/80–90, deny tcp/80, default deny. `everything` is nil and `ranges` is
 /// deny 80–80, allow 81–90.
@@ -49,69 +41,64 @@ struct PortTable: Hashable, Sendable {
         var ruling: Ruling
     }
 
-    struct Input: Hashable, Sendable {
-        var origin: Int
-        var action: RuleAction
-        var ports: ResolvedPorts
+    private(set) var everything: Ruling?
+    private(set) var ranges: [Entry] = []
+
+    init(_ inputs: [AppliedInput], _ decision: TieredDecision) {
+        let inputs = inputs.sorted { ($0.tier, $0.spec, $0.origin) < ($1.tier, $1.spec, $1.origin) }
+        everything = Self.unless(decision.decide(inputs.filter { $0.ports.ranges == nil }), decision.fallback)
+
+        // A network-tier deny of everything: nothing narrower can change it.
+        if everything?.kind == .deny, inputs.allSatisfy({ $0.tier == .network }) { return }
+        let protocols = Set(inputs.flatMap { $0.ports.ranges ?? [] }.map(\.protocol)).sorted()
+        for proto in protocols { sweep(proto, inputs, decision) }
     }
 
-    var everything: Ruling?
-    var ranges: [Entry] = []
-
-    /// - Parameter base: what decides where no rule does, if not the rule set's default.
-    init(_ inputs: [Input], base: Ruling?) {
-        let wide = inputs.filter { $0.ports.ranges == nil }
-        let wideDenies = wide.filter { $0.action == .deny }.map(\.origin)
-        if !wideDenies.isEmpty {
-            // Nothing narrower can change this: a deny beats every allow, however narrow.
-            everything = Ruling(kind: .deny, origins: Self.unique(wideDenies))
-            return
-        }
-        let wideAllows = wide.map(\.origin)
-        everything = wideAllows.isEmpty ? base : Ruling(kind: .allow, origins: Self.unique(wideAllows))
-
-        var byProtocol: [IPProtocol: [(ports: ClosedRange<UInt16>, input: Input)]] = [:]
-        for input in inputs {
-            for range in input.ports.ranges ?? [] {
-                byProtocol[range.protocol, default: []].append((range.ports, input))
-            }
-        }
-        for proto in byProtocol.keys.sorted() {
-            sweep(proto, byProtocol[proto] ?? [], wideAllows: !wideAllows.isEmpty)
+    /// The table of a Service frontend: what single ports get, and what holds elsewhere.
+    init(everything: Ruling?, ports: [(protocol: IPProtocol, port: UInt16, ruling: Ruling?)], fallback: Ruling) {
+        self.everything = Self.unless(everything, fallback)
+        for port in ports.sorted(by: { ($0.protocol, $0.port) < ($1.protocol, $1.port) }) {
+            add(port.ruling, port.protocol, port.port...port.port, fallback)
         }
     }
 
-    /// Cuts the port space at every boundary, decides each piece, joins equal neighbours.
-    private mutating func sweep(
-        _ proto: IPProtocol, _ rules: [(ports: ClosedRange<UInt16>, input: Input)], wideAllows: Bool
-    ) {
-        let starts = Set(rules.flatMap { [UInt32($0.ports.lowerBound), UInt32($0.ports.upperBound) + 1] }).sorted()
-        var last: Entry?
+    /// nil where the fallback decides.
+    func ruling(_ proto: IPProtocol, _ port: UInt16) -> Ruling? {
+        ranges.first { $0.protocol == proto && $0.ports.contains(port) }?.ruling ?? everything
+    }
+
+    /// Cuts the port space at every boundary and decides each piece.
+    private mutating func sweep(_ proto: IPProtocol, _ inputs: [AppliedInput], _ decision: TieredDecision) {
+        let matching = inputs.map { input in
+            (input: input, ports: input.ports.ranges?.filter { $0.protocol == proto }.map(\.ports))
+        }.filter { $0.ports?.isEmpty != true }
+        let bounds = matching.flatMap { $0.ports ?? [] }
+        let starts = Set(bounds.flatMap { [UInt32($0.lowerBound), UInt32($0.upperBound) + 1] }).sorted()
         for (start, next) in zip(starts, starts.dropFirst()) {
-            let covering = rules.filter { $0.ports.lowerBound <= start && UInt32($0.ports.upperBound) >= start }
-            let denies = covering.filter { $0.input.action == .deny }.map(\.input.origin)
-            let allows = covering.filter { $0.input.action == .allow }.map(\.input.origin)
-            let ruling: Ruling? =
-                if !denies.isEmpty {
-                    Ruling(kind: .deny, origins: Self.unique(denies))
-                } else if wideAllows || allows.isEmpty {
-                    nil  // what `everything` or the default says
-                } else {
-                    Ruling(kind: .allow, origins: Self.unique(allows))
-                }
-            guard let ruling else { continue }
-            let ports = UInt16(start)...UInt16(next - 1)
-            if let open = last, open.ruling == ruling, UInt32(open.ports.upperBound) + 1 == start {
-                last?.ports = open.ports.lowerBound...ports.upperBound
-            } else {
-                if let open = last { ranges.append(open) }
-                last = Entry(protocol: proto, ports: ports, ruling: ruling)
+            let covering = matching.filter { entry in
+                entry.ports?.contains { $0.lowerBound <= start && UInt32($0.upperBound) >= start } ?? true
             }
+            add(
+                decision.decide(covering.map(\.input)), proto, UInt16(start)...UInt16(next - 1), decision.fallback)
         }
-        if let open = last { ranges.append(open) }
     }
 
-    private static func unique(_ origins: [Int]) -> [Int] { Set(origins).sorted() }
+    /// Joins equal neighbours and leaves out what holds anyway.
+    private mutating func add(
+        _ ruling: Ruling?, _ proto: IPProtocol, _ ports: ClosedRange<UInt16>, _ fallback: Ruling
+    ) {
+        let ruling = ruling ?? fallback
+        guard ruling != everything ?? fallback else { return }
+        if let last = ranges.last, last.protocol == proto, last.ruling == ruling,
+            UInt32(last.ports.upperBound) + 1 == UInt32(ports.lowerBound)
+        {
+            ranges[ranges.count - 1].ports = last.ports.lowerBound...ports.upperBound
+        } else {
+            ranges.append(Entry(protocol: proto, ports: ports, ruling: ruling))
+        }
+    }
+
+    private static func unless(_ ruling: Ruling?, _ fallback: Ruling) -> Ruling? { ruling == fallback ? nil : ruling }
 }
 
 /// A range as the fewest prefixes: `(value, length)` with length 0...16.

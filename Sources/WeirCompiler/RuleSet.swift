@@ -1,7 +1,7 @@
 internal import OrderedCollections
 internal import WeirModel
 
-/// What one direction of one endpoint is judged by. Endpoints with an equal rule set share a row of `peers`.
+/// What one direction of one subject is judged by. Subjects with an equal rule set share a row of `peers`.
 struct RuleSet: Hashable, Sendable {
     var direction: Direction
     /// Indices into `RuleSetResolution.rules`, ascending.
@@ -10,84 +10,126 @@ struct RuleSet: Hashable, Sendable {
     var subjectPorts: [NamedPort]
     /// What decides where no rule does.
     var fallback: Ruling
-    /// The node itself is let in below every rule.
+    /// The node itself is let in below every rule of the network tier.
     var admitsHost: Bool
+
+    func decision(forHost isHost: Bool) -> TieredDecision {
+        TieredDecision(fallback: fallback, base: admitsHost && isHost ? Ruling(.allow) : nil)
+    }
 }
 
-/// Which rules apply to which local endpoint.
+/// Which rules apply to which local subject.
 struct RuleSetResolution: Sendable {
     struct AppliedRule: Sendable {
         var rule: Rule
+        var tier: Tier
         /// Index into `origins`.
         var origin: Int
+        /// Of its spec, an index into `origins`.
+        var spec: Int
     }
 
-    /// Every rule and spec that selects a local endpoint, in the order of their origins.
+    /// The rule sets of one subject, as indices into `ruleSets`.
+    struct Directions: Hashable, Sendable {
+        var egress: Int
+        var ingress: Int
+    }
+
+    /// What the rules tell apart beyond labels; peers are described no further than this.
+    struct Distinctions: Sendable {
+        /// Every prefix of a CIDR peer, exceptions included.
+        var cidrs: Set<Prefix> = []
+        /// The same of network peers, which match pods and nodes too.
+        var networks: Set<Prefix> = []
+        var nodeLabels = false
+    }
+
+    /// Every rule and spec that selects a local subject, in the order of their origins.
     private(set) var origins: [RuleOrigin] = []
     private(set) var rules: [AppliedRule] = []
-    /// Distinct rule sets in canonical order: endpoints by name, egress before ingress.
+    /// Distinct rule sets in canonical order: endpoints by name, then the host, egress before ingress.
     private(set) var ruleSets: OrderedSet<RuleSet> = []
-    /// For each local endpoint, the index of its egress and of its ingress rule set.
-    private(set) var endpointRuleSets: [(egress: Int, ingress: Int)] = []
-    /// Every prefix that a local rule mentions, exceptions included.
-    private(set) var prefixes: Set<Prefix> = []
+    /// Parallel to the local endpoints.
+    private(set) var endpointRuleSets: [Directions] = []
+    /// nil without a host firewall.
+    private(set) var hostRuleSets: Directions?
+    private(set) var distinctions = Distinctions()
 
-    init(policies: PolicySet, endpoints: [Endpoint], options: PolicyOptions) {
-        let specs = policies.specs.filter { spec in endpoints.contains { spec.subject.matches($0) } }
+    /// - Parameter host: the node, if it is a subject itself.
+    init(policies: PolicySet, endpoints: [Endpoint], host: Node?, options: PolicyOptions) {
+        let specs = policies.specs.filter { spec in
+            endpoints.contains { spec.subject.matches($0) } || host.map { spec.subject.matches($0) } == true
+        }
         var rulesOfSpec: [[Direction: [Int]]] = []
         var originOfSpec: [Int] = []
         for spec in specs {
-            originOfSpec.append(origins.count)
+            let specOrigin = origins.count
+            originOfSpec.append(specOrigin)
             origins.append(spec.origin)
             var indices: [Direction: [Int]] = [:]
             for rule in spec.rules.sorted(by: { $0.origin < $1.origin }) {
                 indices[rule.direction, default: []].append(rules.count)
-                rules.append(AppliedRule(rule: rule, origin: origins.count))
+                rules.append(AppliedRule(rule: rule, tier: spec.tier, origin: origins.count, spec: specOrigin))
                 origins.append(rule.origin)
             }
             rulesOfSpec.append(indices)
         }
-        for applied in rules {
-            guard case .list(let peers) = applied.rule.peers else { continue }
-            for case .cidr(let block) in peers {
-                prefixes.insert(block.prefix)
-                prefixes.formUnion(block.except)
-            }
-        }
+        for applied in rules { distinctions.add(applied.rule.peers) }
 
-        for endpoint in endpoints {
-            let matching = specs.indices.filter { specs[$0].subject.matches(endpoint) }
+        func directions(of matching: [Int], ports: [NamedPort], isHost: Bool) -> Directions {
             let indices = [Direction.egress, .ingress].map { direction -> Int in
                 let ruleSet = self.ruleSet(
-                    direction, endpoint: endpoint,
+                    direction, ports: ports, isHost: isHost,
                     rules: matching.flatMap { rulesOfSpec[$0][direction] ?? [] }.sorted(),
                     enforcedBy: matching.filter { specs[$0].enforces.contains(direction) }.map { originOfSpec[$0] },
-                    isSelected: matching.contains { specs[$0].selects.contains(direction) }, options: options)
+                    isSelected: matching.contains {
+                        specs[$0].tier == .network && specs[$0].selects.contains(direction)
+                    }, options: options)
                 return ruleSets.append(ruleSet).index
             }
-            endpointRuleSets.append((indices[0], indices[1]))
+            return Directions(egress: indices[0], ingress: indices[1])
+        }
+        for endpoint in endpoints {
+            let matching = specs.indices.filter { specs[$0].subject.matches(endpoint) }
+            endpointRuleSets.append(directions(of: matching, ports: endpoint.ports, isHost: false))
+        }
+        if let host {
+            let matching = specs.indices.filter { specs[$0].subject.matches(host) }
+            hostRuleSets = directions(of: matching, ports: [], isHost: true)
         }
     }
 
     private func ruleSet(
-        _ direction: Direction, endpoint: Endpoint, rules applied: [Int], enforcedBy: [Int], isSelected: Bool,
-        options: PolicyOptions
+        _ direction: Direction, ports: [NamedPort], isHost: Bool, rules applied: [Int], enforcedBy: [Int],
+        isSelected: Bool, options: PolicyOptions
     ) -> RuleSet {
         let isEnforced: Bool
         switch options.enforcementMode {
         case .never:
             return RuleSet(
-                direction: direction, rules: [], subjectPorts: [], fallback: Ruling(kind: .allow, origins: []),
-                admitsHost: false)
+                direction: direction, rules: [], subjectPorts: [], fallback: Ruling(.allow), admitsHost: false)
         case .always: isEnforced = true
         case .default: isEnforced = !enforcedBy.isEmpty
         }
         let asksForNames = direction == .ingress && applied.contains { rules[$0].rule.ports.hasNames }
         return RuleSet(
-            direction: direction, rules: applied, subjectPorts: asksForNames ? endpoint.ports : [],
-            fallback: isEnforced
-                ? Ruling(kind: .defaultDeny, origins: enforcedBy) : Ruling(kind: .allow, origins: []),
-            admitsHost: direction == .ingress && isSelected && options.allowLocalhost == .always)
+            direction: direction, rules: applied, subjectPorts: asksForNames ? ports : [],
+            fallback: isEnforced ? Ruling(.defaultDeny, origins: enforcedBy) : Ruling(.allow),
+            admitsHost: direction == .ingress && !isHost && isSelected && options.allowLocalhost == .always)
+    }
+}
+
+extension RuleSetResolution.Distinctions {
+    mutating func add(_ peers: Peers) {
+        guard case .list(let list) = peers else { return }
+        for peer in list {
+            switch peer {
+            case .cidr(let block): cidrs.formUnion([block.prefix] + block.except)
+            case .network(let block): networks.formUnion([block.prefix] + block.except)
+            case .nodes: nodeLabels = true
+            case .selector, .entity, .service: break
+            }
+        }
     }
 }
 

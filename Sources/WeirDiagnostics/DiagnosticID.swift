@@ -46,4 +46,5 @@ package enum DiagnosticID: String, Sendable, CaseIterable, Codable {
     case tooManyAddresses = "too-many-addresses"
     case invalidFlow = "invalid-flow"
     case invalidBundle = "invalid-bundle"
+    case serviceBackendsDisagree = "service-backends-disagree"
 }

@@ -27,7 +27,7 @@ package final class EmulatorJudge: FlowJudge {
         }
         let walk = PolicyWalk(slot: slot)
         let peer = try walk.peer(
-            query.direction, remote: query.peerAddress,
+            of: endpoint, query.direction, remote: query.peerAddress,
             destination: query.direction == .egress ? query.peerAddress : query.localAddress,
             isFromHost: query.path == .host)
         return try walk.decide(

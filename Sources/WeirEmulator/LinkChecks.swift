@@ -26,7 +26,7 @@ struct LinkChecks {
 
     /// Step 4.
     func checkARP(_ bytes: FrameBytes, at offset: Int) throws(DropReason) {
-        guard direction == .egress else { return }
+        guard direction == .egress, !endpoint.isHost else { return }
         guard let own = endpoint.ipv4, bytes.has(28, at: offset), bytes.word16(offset) == 1,
             bytes.word16(offset + 2) == 0x0800, bytes.byte(offset + 4) == 6, bytes.byte(offset + 5) == 4
         else { throw .arp }

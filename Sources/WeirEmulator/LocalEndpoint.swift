@@ -22,7 +22,10 @@ struct LocalEndpoint {
 
     func row(_ direction: Direction) -> UInt32 { direction == .egress ? value.egress_row : value.ingress_row }
 
-    func owns(_ address: IPAddress) -> Bool { address == (address.family == .ipv4 ? ipv4 : ipv6) }
+    /// The node itself, rather than a pod on it.
+    var isHost: Bool { has(WEIR_ENDPOINT_HOST) }
+
+    func owns(_ address: IPAddress) -> Bool { isHost || address == (address.family == .ipv4 ? ipv4 : ipv6) }
 
     private func has(_ flag: weir_endpoint_flag) -> Bool { value.flags & flag.rawValue != 0 }
 }

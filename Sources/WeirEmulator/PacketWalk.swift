@@ -166,7 +166,9 @@ struct PacketWalk {
         case WEIR_PEER_MASQUERADED.rawValue: peer = PolicyPeer(group: WEIR_GROUP_MASQUERADED.rawValue)
         default:
             peer = try orNoVerdict { () throws(BrokenInvariant) in
-                try judgement.walk.peer(flow.direction, remote: remote, destination: destination, isFromHost: false)
+                try judgement.walk.peer(
+                    of: judgement.endpoint, flow.direction, remote: remote, destination: destination,
+                    isFromHost: false)
             }
         }
         return try decide(judgement, peer, flow.direction, port)
@@ -205,7 +207,8 @@ struct PacketWalk {
         let isEgress = packet.direction == .egress
         let peer = try orNoVerdict { () throws(BrokenInvariant) in
             try judgement.walk.peer(
-                packet.direction, remote: isEgress ? ip.destination : ip.source, destination: ip.destination,
+                of: judgement.endpoint, packet.direction, remote: isEgress ? ip.destination : ip.source,
+                destination: ip.destination,
                 isFromHost: packet.ingressInterfaceIndex == 0)
         }
         _ = try decide(judgement, peer, packet.direction, judgement.l4.port)
@@ -223,7 +226,7 @@ struct PacketWalk {
     ) throws(DropReason) -> Decision {
         report.group = peer.group
         report.identity = peer.identity
-        if direction == .egress, peer.isNode, options.contains(.overlayGuard),
+        if direction == .egress, !judgement.endpoint.isHost, peer.isNode, options.contains(.overlayGuard),
             isOverlay(judgement.ip.protocol, judgement.l4.protocol, port)
         {
             throw .overlay

@@ -53,9 +53,9 @@ struct PolicyWalk {
 
     /// `destination` is the packet's; `remote` is the address of the side that is not the endpoint.
     func peer(
-        _ direction: Direction, remote: IPAddress, destination: IPAddress, isFromHost: Bool
+        of endpoint: LocalEndpoint, _ direction: Direction, remote: IPAddress, destination: IPAddress, isFromHost: Bool
     ) throws(BrokenInvariant) -> PolicyPeer {
-        if direction == .ingress, isFromHost {
+        if direction == .ingress, isFromHost, !endpoint.isHost {
             return PolicyPeer(group: WEIR_GROUP_HOST.rawValue, peerClass: WEIR_PEER_HOST)
         }
         if destination.isMulticast || destination.isBroadcast {
@@ -64,7 +64,7 @@ struct PolicyWalk {
         let entry = try address(remote)
         var peer = PolicyPeer(
             group: entry.group, identity: entry.identity, isNode: entry.flags & WEIR_PEER_NODE.rawValue != 0)
-        if direction == .ingress, peer.group == WEIR_GROUP_HOST.rawValue {
+        if direction == .ingress, !endpoint.isHost, peer.group == WEIR_GROUP_HOST.rawValue {
             // Forwarded, so the node has only lent its address.
             peer.group = WEIR_GROUP_MASQUERADED.rawValue
             peer.peerClass = WEIR_PEER_MASQUERADED

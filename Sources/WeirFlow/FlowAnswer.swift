@@ -53,8 +53,11 @@ package final class FlowAnswerer {
     }
 
     /// - Parameter makeJudge: the image of a node and what judges with it.
-    package init(_ inventory: Inventory, makeJudge: @escaping (String) throws -> (Image, any FlowJudge)) {
-        resolver = FlowResolver(inventory)
+    package init(
+        _ inventory: Inventory, hostFirewall: Bool = false,
+        makeJudge: @escaping (String) throws -> (Image, any FlowJudge)
+    ) {
+        resolver = FlowResolver(inventory, hostFirewall: hostFirewall)
         self.makeJudge = makeJudge
     }
 

@@ -1,3 +1,4 @@
+internal import WeirImage
 package import WeirModel
 
 /// Turns the names of a flow into what each endpoint's datapath sees.
@@ -5,7 +6,7 @@ package struct FlowResolver: Sendable {
     /// One end that is a managed endpoint, and what it is asked.
     package struct Side: Hashable, Sendable {
         package var node: String
-        /// `namespace/name`.
+        /// `namespace/name`, or `Image.hostName`.
         package var endpoint: String
         package var direction: Direction
         package var localAddress: IPAddress
@@ -13,19 +14,21 @@ package struct FlowResolver: Sendable {
         package var path: FlowQuery.Path
     }
 
-    /// nil: that end is no managed endpoint.
+    /// nil: that end is not managed. The host is under a host firewall.
     package struct Sides: Hashable, Sendable {
         package var egress: Side?
         package var ingress: Side?
     }
 
     private let inventory: Inventory
+    private let hostFirewall: Bool
     private let endpointsByName: [String: Endpoint]
     private let endpointsByAddress: [IPAddress: Endpoint]
     private let nodesByAddress: [IPAddress: Node]
 
-    package init(_ inventory: Inventory) {
+    package init(_ inventory: Inventory, hostFirewall: Bool = false) {
         self.inventory = inventory
+        self.hostFirewall = hostFirewall
         endpointsByName = Dictionary(
             inventory.endpoints.map { ($0.qualifiedName, $0) }, uniquingKeysWith: { first, _ in first })
         endpointsByAddress = Dictionary(
@@ -37,32 +40,45 @@ package struct FlowResolver: Sendable {
     }
 
     package func resolve(_ flow: Flow) throws(FlowError) -> Sides {
-        let from = try end(flow.from)
-        let to = try end(flow.to)
-        guard from.endpoint != nil || to.endpoint != nil else {
-            throw FlowError("neither end is a pod of the inventory")
+        var from = try end(flow.from)
+        var to = try end(flow.to)
+        let hasHost = from.isHost || to.isHost
+        guard from.endpoint != nil || to.endpoint != nil || hostFirewall && hasHost else {
+            let hint = hasHost ? "; the host is judged under --host-firewall" : ""
+            throw FlowError("neither end is a pod of the inventory" + hint)
         }
+        if from.isHost { from.node = try node(ofHost: from, opposite: to) }
+        if to.isHost { to.node = try node(ofHost: to, opposite: from) }
         let family = try family(of: flow, from, to)
         let source = try address(of: from, family, opposite: to)
         let destination = try address(of: to, family, opposite: from)
         guard !source.isMulticast, !source.isBroadcast else { throw FlowError("\(source) cannot be a source") }
         return Sides(
-            egress: from.endpoint.map {
+            egress: subject(from).map {
                 Side(
-                    node: $0.node, endpoint: $0.qualifiedName, direction: .egress, localAddress: source,
+                    node: $0.node, endpoint: $0.name, direction: .egress, localAddress: source,
                     peerAddress: destination, path: .forwarded)
             },
-            ingress: to.endpoint.map {
+            ingress: subject(to).map {
                 Side(
-                    node: $0.node, endpoint: $0.qualifiedName, direction: .ingress, localAddress: destination,
+                    node: $0.node, endpoint: $0.name, direction: .ingress, localAddress: destination,
                     peerAddress: source, path: from.isHost ? .host : .forwarded)
             })
+    }
+
+    /// Who is judged at an end, and where.
+    private func subject(_ end: End) -> (node: String, name: String)? {
+        if let endpoint = end.endpoint { return (endpoint.node, endpoint.qualifiedName) }
+        guard hostFirewall, end.isHost, let node = end.node else { return nil }
+        return (node.name, Image.hostName)
     }
 
     private struct End {
         var name: String
         var endpoint: Endpoint?
         var isHost = false
+        /// Which node a host is; nil where the inventory does not have it.
+        var node: Node?
         /// Empty: the addresses of the other end's node.
         var addresses: [IPAddress]
     }
@@ -82,6 +98,22 @@ package struct FlowResolver: Sendable {
             }
             return End(name: "remote-node:\(address)", addresses: [address])
         }
+    }
+
+    /// The other end's own node; else the one with the address, or the only one.
+    private func node(ofHost host: End, opposite: End) throws(FlowError) -> Node? {
+        if let pod = opposite.endpoint { return inventory.node(named: pod.node) }
+        if let address = host.addresses.first {
+            guard let node = nodesByAddress[address] else {
+                throw FlowError("no node of the inventory has the address \(address)")
+            }
+            return node
+        }
+        if let address = opposite.isHost ? opposite.addresses.first : nil { return nodesByAddress[address] }
+        guard inventory.nodes.count == 1 else {
+            throw FlowError("the inventory has \(inventory.nodes.count) nodes: write host:ADDR")
+        }
+        return inventory.nodes.first
     }
 
     private func family(of flow: Flow, _ from: End, _ to: End) throws(FlowError) -> AddressFamily {
@@ -111,22 +143,12 @@ package struct FlowResolver: Sendable {
 
     private func address(of end: End, _ family: AddressFamily, opposite: End) throws(FlowError) -> IPAddress {
         if let address = end.addresses.first(where: { $0.family == family }) {
-            guard end.isHost, let pod = opposite.endpoint, let node = inventory.node(named: pod.node) else {
-                return address
-            }
-            guard node.addresses.contains(address) else {
-                throw FlowError(
-                    "\(address) is no address of \(node.name), the node of \(pod.qualifiedName); "
-                        + "another node is remote-node:\(address)")
-            }
-            return address
+            guard let node = end.node, !node.addresses.contains(address) else { return address }
+            throw FlowError(
+                "\(address) is no address of \(node.name), the node of \(opposite.name); "
+                    + "another node is remote-node:\(address)")
         }
-        // `host` without an address.
-        if let pod = opposite.endpoint, let node = inventory.node(named: pod.node),
-            let address = node.addresses.first(where: { $0.family == family })
-        {
-            return address
-        }
+        if let address = end.node?.addresses.first(where: { $0.family == family }) { return address }
         throw FlowError("the node of \(opposite.name) has no \(family.rawValue) address in the inventory")
     }
 }

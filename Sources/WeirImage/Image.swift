@@ -31,6 +31,9 @@ package struct Image: Hashable, Sendable {
         }
     }
 
+    /// The record of the node itself, under a host firewall. Pods have a slash in their name.
+    package static let hostName = "host"
+
     /// The rules that decide together; index in `attributions` is the `RuleID`.
     package typealias Attribution = [RuleOrigin]
 
@@ -39,7 +42,7 @@ package struct Image: Hashable, Sendable {
     package var nodeAddresses: [IPAddress]
     /// Sorted by id.
     package var endpoints: [EndpointRecord]
-    /// Sorted by key. `peers` is dense: one entry for each index from 0.
+    /// Sorted by key; maps without entries are left out. `peers` is dense: one entry for each index from 0.
     package var maps: [SlotMap: [MapEntry]]
     /// Element 0 is empty: no rule. Each is sorted.
     package var attributions: [Attribution]
@@ -55,7 +58,7 @@ package struct Image: Hashable, Sendable {
         self.node = node
         self.nodeAddresses = nodeAddresses
         self.endpoints = endpoints
-        self.maps = maps
+        self.maps = maps.filter { !$0.value.isEmpty }
         self.attributions = attributions
         self.identities = identities
         self.groupCount = groupCount

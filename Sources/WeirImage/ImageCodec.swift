@@ -50,6 +50,7 @@ extension Image {
             case .byAddress: writer.string("")
             case .interface(let name): writer.string("i\(name)")
             case .networkNamespace(let name): writer.string("n\(name)")
+            case .host: writer.string("h")
             }
         }
         writer.array(SlotMap.allCases.sorted()) { writer, map in
@@ -118,6 +119,7 @@ extension Image {
             case nil: attachment = .byAddress
             case "i": attachment = .interface(String(hint.dropFirst()))
             case "n": attachment = .networkNamespace(String(hint.dropFirst()))
+            case "h": attachment = .host
             default: throw ImageFormatError(description: "unknown attachment '\(hint)' of endpoint \(name)")
             }
             return EndpointRecord(name: name, id: id, addresses: addresses, value: value, attachment: attachment)

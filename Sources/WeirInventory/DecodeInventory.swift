@@ -75,9 +75,11 @@ private func decode(
     case .namespace: return .namespace(name: metadata.name, labels: metadata.labelDictionary)
     case .node: return .node(decodeNode(object, metadata, &diagnostics))
     case .ciliumNode: return .node(decodeCiliumNode(object, metadata, &diagnostics))
-    case .service: return .service(
+    case .service:
+        return .service(
             Service(
-                namespace: metadata.namespace ?? "", name: metadata.name, labels: metadata.labelDictionary, selector: nil,
+                namespace: metadata.namespace ?? "", name: metadata.name, labels: metadata.labelDictionary,
+                selector: nil,
                 addresses: decodeServiceAddresses(object, &diagnostics), ports: [], location: metadata.location))
     case .endpointSlice: return decodeEndpointSlice(object, metadata, &diagnostics)
     case .weirEndpoint, .weirNode: return nil

@@ -23,6 +23,8 @@ package struct Endpoint: Hashable, Sendable {
         case networkNamespace(String)
         /// By address: a route to it, or the veth peer of the interface that owns it.
         case byAddress
+        /// The node itself: on its own devices.
+        case host
     }
 
     package init(

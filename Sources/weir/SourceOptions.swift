@@ -29,13 +29,16 @@ struct MeaningOptions: ParsableArguments {
     @Option(help: "Set to 'nodes' to let CIDR rules match node addresses.")
     var policyCidrMatchMode = Environment.value("POLICY_CIDR_MATCH_MODE", default: CIDRMatchMode.none)
 
+    @Flag(help: "Enforce policies with a nodeSelector on the node itself.")
+    var hostFirewall = Environment.flag("HOST_FIREWALL")
+
     @Option(help: "The cluster's name in io.cilium.k8s.policy.cluster.")
     var clusterName = Environment.string("CLUSTER_NAME", default: "default")
 
     var options: PolicyOptions {
         PolicyOptions(
             enforcementMode: policyEnforcementMode, allowLocalhost: allowLocalhost,
-            cidrMatchesNodes: policyCidrMatchMode == .nodes)
+            cidrMatchesNodes: policyCidrMatchMode == .nodes, hostFirewall: hostFirewall)
     }
 }
 
@@ -82,8 +85,13 @@ struct SourceOptions: ParsableArguments {
         var inventory: Inventory
         var options: PolicyOptions
 
+        /// Prints what the compiler has to say.
         func image(node: String) -> Image {
-            Compiler.compile(policies: policies, inventory: inventory, node: node, options: options)
+            var diagnostics = DiagnosticsCollector()
+            let image = Compiler.compile(
+                policies: policies, inventory: inventory, node: node, options: options, diagnostics: &diagnostics)
+            for diagnostic in diagnostics.sorted { Terminal.report(diagnostic) }
+            return image
         }
     }
 

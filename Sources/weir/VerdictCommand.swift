@@ -15,7 +15,8 @@ struct VerdictCommand: ParsableCommand {
             Each line of --flows is a JSON object such as
               {"from":"shop/frontend","to":"shop/api","protocol":"TCP","port":8080}
             and is answered, in order, by the same object with "egress", "ingress", "verdict" and "rules".
-            Ends are namespace/pod, ip:ADDR, host:ADDR or remote-node:ADDR; for ICMP the port is the type.
+            Ends are namespace/pod, ip:ADDR, host:ADDR or remote-node:ADDR; for ICMP the port is the type. The host is
+            judged itself under --host-firewall.
             A line that cannot be judged is answered with "error"; the others are answered, exit status 1.
 
             Example: weir verdict --policies Policies/shop --inventory Policies/shop \\
@@ -88,7 +89,7 @@ struct VerdictCommand: ParsableCommand {
             throw ExitStatus.invalidInput
         }
         let loaded = try sources.load()
-        let answerer = FlowAnswerer(loaded.inventory) { node in
+        let answerer = FlowAnswerer(loaded.inventory, hostFirewall: loaded.options.hostFirewall) { node in
             let image = loaded.image(node: node)
             switch backend {
             case .emulator: return (image, try EmulatorJudge(image: image))

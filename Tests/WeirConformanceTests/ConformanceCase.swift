@@ -38,12 +38,11 @@ struct ConformanceCase: Sendable {
         return found.sorted { $0.folder.path < $1.folder.path }
     }
 
-    var options: (policy: PolicyOptions, hostFirewall: Bool) {
+    var options: PolicyOptions {
         get throws {
             var policy = PolicyOptions()
-            var hostFirewall = false
             let file = folder.appendingPathComponent("options.txt")
-            guard FileManager.default.fileExists(atPath: file.path) else { return (policy, hostFirewall) }
+            guard FileManager.default.fileExists(atPath: file.path) else { return policy }
             for line in try String(contentsOf: file, encoding: .utf8).split(separator: "\n") {
                 let parts = line.split(separator: "=").map(String.init)
                 switch (parts.first, parts.last) {
@@ -52,11 +51,11 @@ struct ConformanceCase: Sendable {
                 case ("policy-enforcement-mode", let mode?):
                     guard let mode = PolicyOptions.EnforcementMode(rawValue: mode) else { throw Malformed(line) }
                     policy.enforcementMode = mode
-                case ("host-firewall", "true"): hostFirewall = true
+                case ("host-firewall", "true"): policy.hostFirewall = true
                 default: throw Malformed(line)
                 }
             }
-            return (policy, hostFirewall)
+            return policy
         }
     }
 

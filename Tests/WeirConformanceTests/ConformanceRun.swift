@@ -28,7 +28,7 @@ struct ConformanceRun {
             reader.read([testCase.inventory.path], diagnostics: &diagnostics), diagnostics: &diagnostics)
         let policies = decodePolicies(policyDocuments, defaultNamespace: "default", diagnostics: &diagnostics)
         let inventory = decodeInventory(inventoryDocuments, diagnostics: &diagnostics)
-        let options = try testCase.options.policy
+        let options = try testCase.options
         switch try testCase.expectation {
         case .rejected:
             return Outcome(compared: 1, differences: diagnostics.hasErrors ? [] : ["should be rejected"])
@@ -36,7 +36,7 @@ struct ConformanceRun {
             guard !diagnostics.hasErrors else {
                 return Outcome(compared: 1, differences: diagnostics.sorted.map(\.description))
             }
-            let answerer = FlowAnswerer(inventory) { node in
+            let answerer = FlowAnswerer(inventory, hostFirewall: options.hostFirewall) { node in
                 let image = Compiler.compile(
                     policies: policies, inventory: inventory, node: node, options: options)
                 return (image, try makeJudge(image))

@@ -8,10 +8,7 @@ import WeirTestSupport
 /// The verdicts of Cilium's own engine. The last line of each test's output says how many of how many agree.
 @Suite("Conformance with Cilium's engine")
 struct ConformanceTests {
-    /// Host firewall policies are the subject of a later capability; until then they are refused with an error.
-    private static let unsupported: Set<String> = ["0c0-ccnp-node-selector", "0c1-ccnp-node-selector-nomatch"]
-
-    private static let cases = ConformanceCase.all.filter { !unsupported.contains($0.name) }
+    private static let cases = ConformanceCase.all
 
     @Test("Every case agrees in the emulator")
     func emulator() throws {

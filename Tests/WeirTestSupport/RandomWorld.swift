@@ -11,6 +11,7 @@ package struct RandomWorld {
     private static let apps = ["web", "api", "db", "dns"]
     private static let tiers = ["front", "back"]
     private static let namespaces = ["shop", "ops"]
+    private static let racks = ["r1", "r2"]
     private static let prefixes = [
         "0.0.0.0/0", "10.0.0.0/8", "10.1.0.0/16", "10.1.2.0/24", "10.1.2.128/25", "10.1.2.3/32", "192.0.2.0/24",
         "172.16.0.0/12", "10.7.0.0/16", "10.7.0.128/25", "10.7.0.96/27", "224.0.0.0/4", "::/0", "2001:db8::/32",
@@ -19,7 +20,8 @@ package struct RandomWorld {
     ].compactMap { Prefix($0) }
     package static let addresses = [
         "10.1.2.3", "10.1.2.200", "10.1.9.9", "10.9.9.9", "192.0.2.77", "192.0.2.1", "192.0.2.2", "192.0.2.3",
-        "8.8.8.8", "172.16.1.1", "10.7.0.200", "10.7.0.99", "203.0.113.10", "10.96.0.10", "224.0.0.251",
+        "8.8.8.8", "172.16.1.1", "10.7.0.200", "10.7.0.99", "203.0.113.10", "10.96.0.10", "10.96.0.11", "10.96.0.12",
+        "fd96::10", "224.0.0.251",
         "255.255.255.255", "2001:db8::9", "2001:db8:1::9", "2606:4700::1", "fd07::99", "fd00::1", "ff02::fb",
     ].compactMap { IPAddress($0) }
     package static let ports: [UInt16] = [0, 22, 53, 79, 80, 81, 443, 1023, 1024, 8080, 65534, 65535]
@@ -36,6 +38,7 @@ package struct RandomWorld {
         if chance(4) { options.cidrMatchesNodes = true }
         if chance(8) { options.enforcementMode = .always }
         if chance(20) { options.enforcementMode = .never }
+        if chance(2) { options.hostFirewall = true }
     }
 
     package mutating func chance(_ oneIn: Int) -> Bool { Int.random(in: 0..<oneIn, using: &generator) == 0 }
@@ -68,27 +71,49 @@ package struct RandomWorld {
         let location = SourceLocation(path: "inventory", line: 90, column: 1)
         let nodes = [
             Node(
-                name: "node-a", labels: [:], addresses: ["192.0.2.1", "fd00::1"].compactMap { IPAddress($0) },
+                name: "node-a", labels: ["rack": pick(Self.racks)],
+                addresses: ["192.0.2.1", "fd00::1"].compactMap { IPAddress($0) },
                 podCIDRs: ["10.7.0.0/25", "fd07::/64"].compactMap { Prefix($0) }, isKubeAPIServer: chance(4),
                 location: location),
             Node(
-                name: "node-b", labels: [:], addresses: ["192.0.2.2"].compactMap { IPAddress($0) },
+                name: "node-b", labels: ["rack": pick(Self.racks)],
+                addresses: ["192.0.2.2"].compactMap { IPAddress($0) },
                 podCIDRs: chance(2) ? [] : ["10.7.0.128/25"].compactMap { Prefix($0) }, isKubeAPIServer: false,
                 location: location),
             Node(
-                name: "node-c", labels: [:], addresses: ["192.0.2.3"].compactMap { IPAddress($0) }, podCIDRs: [],
+                name: "node-c", labels: chance(2) ? [:] : ["rack": pick(Self.racks)],
+                addresses: ["192.0.2.3"].compactMap { IPAddress($0) }, podCIDRs: [],
                 isKubeAPIServer: chance(2), location: location),
         ]
         inventory = Inventory(
             endpoints: endpoints, nodes: nodes,
             kubeAPIServerAddresses: ["203.0.113.10", "192.0.2.3"].filter { _ in chance(2) }.compactMap {
                 IPAddress($0)
-            },
-            services: [
-                Service(
-                    namespace: "shop", name: "api", labels: [:], selector: nil,
-                    addresses: ["10.96.0.10"].compactMap { IPAddress($0) }, ports: [], location: location)
-            ])
+            }, services: services(endpoints, at: location))
+    }
+
+    /// With a selector, without one, and two that share an address. Backends are pods, strangers and nobody.
+    private mutating func services(_ endpoints: [Endpoint], at location: SourceLocation) -> [Service] {
+        let strangers = ["8.8.8.8", "192.0.2.77", "10.7.0.99", "192.0.2.2", "192.0.2.1", "2001:db8::9"]
+            .compactMap { IPAddress($0) }
+        let frontends: [(name: String, selector: [String: String]?, addresses: [String])] = [
+            ("api", ["app": pick(Self.apps)], ["10.96.0.10", "fd96::10"]), ("outside", nil, ["10.96.0.11"]),
+            ("shared", ["tier": "back"], ["10.96.0.11", "10.96.0.12"]),
+        ]
+        return frontends.map { name, selector, addresses in
+            var ports: [Service.Port] = []
+            for port in [UInt16(80), 443, 53] where !chance(3) {
+                let pods = endpoints.filter { _ in chance(4) }.flatMap(\.addresses)
+                let others = strangers.filter { _ in chance(selector == nil ? 3 : 12) }
+                ports.append(
+                    Service.Port(
+                        name: "p\(port)", protocol: port == 53 ? .udp : .tcp, port: port,
+                        backends: (pods + others).map { Service.Backend(address: $0, port: pick([port, 80, 8080])) }))
+            }
+            return Service(
+                namespace: pick(Self.namespaces), name: name, labels: ["tier": pick(Self.tiers)], selector: selector,
+                addresses: addresses.compactMap { IPAddress($0) }, ports: ports, location: location)
+        }
     }
 
     private mutating func selector(scoped: Bool) -> LabelSelector {
@@ -111,6 +136,15 @@ package struct RandomWorld {
         return LabelSelector(requirements)
     }
 
+    private mutating func nodeSelector() -> LabelSelector {
+        switch Int.random(in: 0..<4, using: &generator) {
+        case 0: .everything
+        case 1: LabelSelector([.init(LabelKey(source: nil, name: "rack"), .exists)])
+        case 2: LabelSelector([.init(LabelKey(source: nil, name: "rack"), .notIn, [pick(Self.racks)])])
+        default: LabelSelector([.init(LabelKey(source: "k8s", name: "rack"), .in, [pick(Self.racks)])])
+        }
+    }
+
     private mutating func block() -> CIDRBlock {
         let prefix = pick(Self.prefixes)
         let inside = Self.prefixes.filter { prefix.contains($0) && $0 != prefix }
@@ -120,7 +154,21 @@ package struct RandomWorld {
     }
 
     private mutating func peers() -> Peers {
-        switch Int.random(in: 0..<10, using: &generator) {
+        switch Int.random(in: 0..<14, using: &generator) {
+        case 10:
+            return .list([.nodes(nodeSelector(), chance(2) ? .remote : .any)])
+        case 11: return .list([.network(block()), .network(block())])
+        case 12:
+            let namespace = chance(2) ? nil : pick(Self.namespaces)
+            return .list([
+                .service(
+                    chance(3)
+                        ? .selected(
+                            LabelSelector([.init(LabelKey(source: nil, name: "tier"), .in, [pick(Self.tiers)])]),
+                            namespace: namespace)
+                        : .named(namespace: namespace, name: pick(["api", "outside", "shared", "missing"])))
+            ])
+        case 13: return .list([.network(block()), .selector(selector(scoped: true))])
         case 0: return .any
         case 1: return .list([])
         case 2...5:
@@ -157,28 +205,37 @@ package struct RandomWorld {
 
     private mutating func makePolicies() {
         var specs: [PolicySpec] = []
-        for index in 0..<Int.random(in: 0...6, using: &generator) {
+        for index in 0..<Int.random(in: 0...8, using: &generator) {
             func origin(_ section: String?, _ item: Int) -> RuleOrigin {
                 RuleOrigin(
                     kind: .ciliumNetworkPolicy, namespace: "shop", name: "p\(index)", spec: 0, section: section,
                     index: item, location: SourceLocation(path: "p.yaml", line: index * 100 + item, column: 1))
             }
+            let tier: Tier =
+                switch Int.random(in: 0..<10, using: &generator) {
+                case 0...1: .admin(priority: Int.random(in: 0...2, using: &generator))
+                case 2...3: .baseline(priority: Int.random(in: 0...2, using: &generator))
+                default: .network
+                }
             var rules: [Rule] = []
             for item in 0..<Int.random(in: 0...5, using: &generator) {
                 let direction: Direction = pick([.egress, .ingress])
-                let action: RuleAction = pick([.allow, .allow, .allow, .deny])
+                let action: RuleAction =
+                    tier == .network ? pick([.allow, .allow, .allow, .deny]) : pick([.allow, .deny, .pass])
                 rules.append(
                     Rule(
                         origin: origin(direction.rawValue + (action == .deny ? "Deny" : ""), item),
                         direction: direction, action: action, peers: peers(), ports: rulePorts()))
             }
             let selects = Set(rules.map(\.direction)).union(chance(3) ? [pick([.egress, .ingress])] : [])
-            var enforces = selects
+            var enforces = tier == .network ? selects : []
             if chance(4) { enforces.remove(.egress) }
             if chance(4) { enforces.remove(.ingress) }
+            let subject: Subject =
+                tier == .network && chance(5) ? .nodes(nodeSelector()) : .endpoints(selector(scoped: true))
             specs.append(
                 PolicySpec(
-                    origin: origin(nil, 0), subject: .endpoints(selector(scoped: true)), selects: selects, enforces: enforces,
+                    origin: origin(nil, 0), tier: tier, subject: subject, selects: selects, enforces: enforces,
                     rules: rules))
         }
         policies = PolicySet(specs: specs)
@@ -187,7 +244,7 @@ package struct RandomWorld {
     /// A question about an endpoint of `node-a`.
     package mutating func question() -> PolicyOracle.Question {
         let local = inventory.endpoints.filter { $0.node == "node-a" }
-        let endpoint = pick(local)
+        let endpoint = options.hostFirewall && chance(4) ? "host" : pick(local).qualifiedName
         let direction: Direction = pick([.egress, .ingress])
         // Multicast and broadcast are destinations only.
         let outside = Self.addresses.filter { direction == .egress || !$0.isMulticast && !$0.isBroadcast }
@@ -205,7 +262,7 @@ package struct RandomWorld {
             default: 0
             }
         return PolicyOracle.Question(
-            endpoint: endpoint.qualifiedName, direction: direction, peer: peer, fromHost: fromHost, protocol: proto,
+            endpoint: endpoint, direction: direction, peer: peer, fromHost: fromHost, protocol: proto,
             port: port)
     }
 }

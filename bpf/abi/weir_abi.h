@@ -17,7 +17,7 @@ typedef __UINT64_TYPE__ weir_u64;
 typedef __INT32_TYPE__ weir_s32;
 
 /* Changes whenever a layout or the meaning of a field changes. */
-enum { WEIR_ABI_VERSION = 1 };
+enum { WEIR_ABI_VERSION = 2 };
 
 /* Direction as the endpoint sees it. Also the index of a program and of a counter. */
 enum weir_direction {
@@ -43,11 +43,10 @@ enum weir_group {
 	WEIR_GROUP_HOST = 1,         /* this node; for ingress: not forwarded (ingress_ifindex 0) */
 	WEIR_GROUP_MASQUERADED = 2,  /* a node-owned source on a forwarded packet */
 	WEIR_GROUP_UNKNOWN_POD = 3,  /* inside a pod network, not in the inventory */
-	WEIR_GROUP_SERVICE = 4,      /* a Service frontend address before translation */
-	WEIR_GROUP_MULTICAST = 5,    /* multicast and broadcast destinations */
-	WEIR_GROUP_WORLD_IPV4 = 6,
-	WEIR_GROUP_WORLD_IPV6 = 7,
-	WEIR_GROUP_FIRST_COMPILED = 8,
+	WEIR_GROUP_MULTICAST = 4,    /* multicast and broadcast destinations */
+	WEIR_GROUP_WORLD_IPV4 = 5,
+	WEIR_GROUP_WORLD_IPV6 = 6,
+	WEIR_GROUP_FIRST_COMPILED = 7,
 };
 
 /*
@@ -77,6 +76,7 @@ struct weir_endpoint {
 enum weir_endpoint_flag {
 	WEIR_ENDPOINT_HAS_IPV4 = 1,
 	WEIR_ENDPOINT_HAS_IPV6 = 2,
+	WEIR_ENDPOINT_HOST = 4, /* the node itself: any of its addresses, peers as they are */
 };
 
 /* ipcache4/6 and cidrs4/6 value. */

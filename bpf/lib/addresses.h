@@ -64,9 +64,11 @@ WEIR_INLINE bool weir_to_many(weir_u8 family, const weir_u8 *address)
 	return family == WEIR_IPV4 ? weir_ipv4_multicast(last) || weir_ipv4_broadcast(last) : weir_ipv6_multicast(address);
 }
 
-/* The endpoint's own address of that family; never true for a family that it does not have. */
+/* The endpoint's own address of that family; never true for a family that it does not have. The host has them all. */
 WEIR_INLINE bool weir_own(const struct weir_endpoint *endpoint, weir_u8 family, const weir_u8 *address)
 {
+	if (endpoint->flags & WEIR_ENDPOINT_HOST)
+		return true;
 	if (family == WEIR_IPV4)
 		return (endpoint->flags & WEIR_ENDPOINT_HAS_IPV4) &&
 		       weir_word_at(endpoint->ipv4, 0) == weir_word_at(address, 3);

@@ -92,11 +92,12 @@ WEIR_STEP int weir_judge(const struct weir_view *view, const struct weir_endpoin
 			 const struct weir_packet *packet, struct weir_judgement *judgement)
 {
 	const struct weir_peer *peer;
-	bool egress;
+	bool egress, pod;
 
 	if (!view || !endpoint || !packet || !judgement)
 		return WEIR_REASON_NO_SLOT;
 	egress = judgement->direction == WEIR_EGRESS;
+	pod = !(endpoint->flags & WEIR_ENDPOINT_HOST);
 	if (judgement->peer_class == WEIR_PEER_HOST) {
 		judgement->group = WEIR_GROUP_HOST;
 	} else if (judgement->peer_class == WEIR_PEER_MASQUERADED) {
@@ -109,11 +110,11 @@ WEIR_STEP int weir_judge(const struct weir_view *view, const struct weir_endpoin
 			return WEIR_REASON_NO_VERDICT;
 		judgement->group = peer->group;
 		judgement->identity = peer->identity;
-		if (!egress && peer->group == WEIR_GROUP_HOST) {
+		if (pod && !egress && peer->group == WEIR_GROUP_HOST) {
 			judgement->group = WEIR_GROUP_MASQUERADED; /* it was forwarded, whoever's address it bears */
 			judgement->peer_class = WEIR_PEER_MASQUERADED;
 		}
-		if (egress && (peer->flags & WEIR_PEER_NODE) && (weir_options & WEIR_OPTION_OVERLAY_GUARD) &&
+		if (pod && egress && (peer->flags & WEIR_PEER_NODE) && (weir_options & WEIR_OPTION_OVERLAY_GUARD) &&
 		    weir_is_overlay(packet->key.protocol, judgement->port_be))
 			return WEIR_REASON_OVERLAY;
 	}
