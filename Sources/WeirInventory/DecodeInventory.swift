@@ -27,7 +27,7 @@ package func decodeInventory(
     var isSound = true
     for document in documents {
         switch ObjectKind(of: document) {
-        case .policy, .unsupportedPolicy, .foreign: assembly.skipped.otherDocuments += 1
+        case .policy, .foreign: assembly.skipped.otherDocuments += 1
         case .unknown(let reason):
             diagnostics.error(.unknownKind, reason, at: document.kindLocation)
             isSound = false
@@ -75,9 +75,11 @@ private func decode(
     case .namespace: return .namespace(name: metadata.name, labels: metadata.labelDictionary)
     case .node: return .node(decodeNode(object, metadata, &diagnostics))
     case .ciliumNode: return .node(decodeCiliumNode(object, metadata, &diagnostics))
-    case .service: return .service(
+    case .service:
+        return .service(
             Service(
-                namespace: metadata.namespace ?? "", name: metadata.name, labels: metadata.labelDictionary, selector: nil,
+                namespace: metadata.namespace ?? "", name: metadata.name, labels: metadata.labelDictionary,
+                selector: nil,
                 addresses: decodeServiceAddresses(object, &diagnostics), ports: [], location: metadata.location))
     case .endpointSlice: return decodeEndpointSlice(object, metadata, &diagnostics)
     case .weirEndpoint, .weirNode: return nil

@@ -62,7 +62,8 @@ package enum NodeScope: Hashable, Sendable {
 
 /// Services as a peer: their backends. Resolved against the inventory when compiling.
 package enum ServiceReference: Hashable, Sendable {
-    case named(namespace: String, name: String)
+    /// Namespace nil is every namespace.
+    case named(namespace: String?, name: String)
     /// By the Service's own labels (`k8s` source); namespace nil is every namespace.
     case selected(LabelSelector, namespace: String?)
 }

@@ -43,7 +43,7 @@ struct SeededGenerator: RandomNumberGenerator {
             let mutated = SourceFile(path: "round-\(round).yaml", bytes: bytes)
             var diagnostics = DiagnosticsCollector()
             let documents = parseDocuments(mutated, diagnostics: &diagnostics)
-            _ = decodePolicies(documents, defaultNamespace: "default", diagnostics: &diagnostics)
+            _ = decodePolicies(documents, diagnostics: &diagnostics)
             _ = decodeInventory(documents, diagnostics: &diagnostics)
             #expect(
                 diagnostics.sorted.allSatisfy { $0.location.line > 0 && $0.location.column > 0 },
