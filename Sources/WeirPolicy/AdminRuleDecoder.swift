@@ -119,7 +119,7 @@ struct AdminRuleDecoder {
         if items.isEmpty {
             diagnostics.error(.missingField, "\(list.name) is empty; it needs at least one item", at: list.location)
         }
-        checkCount(of: items, "items", atMost: AdminDialect.maximumNetworks, at: list, &diagnostics)
+        checkCount(of: items, list.name, atMost: AdminDialect.maximumNetworks, at: list, &diagnostics)
         return items
     }
 

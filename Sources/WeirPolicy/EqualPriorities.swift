@@ -16,7 +16,7 @@ func reportEqualPriorities(_ policies: [AdminPolicyDecoder.Decoded], _ diagnosti
         }
         let name = "\(other.spec.origin.kind.rawValue) \(other.spec.origin.name)"
         diagnostics.warning(
-            .equalPriority, "\(name) has the same priority; where both match, deny beats pass and pass beats accept",
+            .equalPriority, "\(name) has this priority, too: where both match, deny beats pass, and pass beats accept",
             at: policy.priorityLocation, notes: [Diagnostic.Note("its priority is here", at: other.priorityLocation)])
     }
 }

@@ -49,7 +49,7 @@ struct RuleDraft {
 /// A field beyond L3 and L4.
 struct UnsupportedField {
     var name: String
-    /// What it would take to enforce it, as in "needs a DNS proxy".
+    /// What it would take to enforce it.
     var needs: String
     var gap: RuleDraft.Gap
 
@@ -64,7 +64,7 @@ struct UnsupportedField {
         _ mode: UnsupportedRules, in action: RuleAction, at location: SourceLocation,
         _ diagnostics: inout DiagnosticsCollector
     ) {
-        let message = "\(name) needs \(needs), which weir does not have"
+        let message = "\(name) would take \(needs), which weir does not have"
         switch mode {
         case .error:
             diagnostics.error(

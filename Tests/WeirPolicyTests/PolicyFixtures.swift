@@ -98,3 +98,45 @@ func inNamespace(_ names: String...) -> LabelSelector.Requirement {
 let anyNamespace = requirement("io.kubernetes.pod.namespace", .exists, source: "k8s")
 
 func tcp(_ ports: ClosedRange<UInt16>) -> PortMatch { .range(.tcp, ports) }
+
+/// An AdminNetworkPolicy `a` of priority 10 for every pod; `sections` is indented by two.
+func adminPolicy(_ sections: String, subject: String = "{namespaces: {}}") -> Sample {
+    Sample(
+        """
+        apiVersion: policy.networking.k8s.io/v1alpha1
+        kind: AdminNetworkPolicy
+        metadata: {name: a}
+        spec:
+          priority: 10
+          subject: \(subject)
+        \(sections)
+        """)
+}
+
+/// The BaselineAdminNetworkPolicy for every pod; `sections` is indented by two.
+func baselinePolicy(_ sections: String, subject: String = "{namespaces: {}}") -> Sample {
+    Sample(
+        """
+        apiVersion: policy.networking.k8s.io/v1alpha1
+        kind: BaselineAdminNetworkPolicy
+        metadata: {name: default}
+        spec:
+          subject: \(subject)
+        \(sections)
+        """)
+}
+
+/// A ClusterNetworkPolicy `c` of priority 10 for every pod; `sections` is indented by two.
+func clusterPolicy(_ sections: String, tier: String = "Admin", subject: String = "{namespaces: {}}") -> Sample {
+    Sample(
+        """
+        apiVersion: policy.networking.k8s.io/v1alpha2
+        kind: ClusterNetworkPolicy
+        metadata: {name: c}
+        spec:
+          tier: \(tier)
+          priority: 10
+          subject: \(subject)
+        \(sections)
+        """)
+}
