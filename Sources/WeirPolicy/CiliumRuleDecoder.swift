@@ -93,10 +93,3 @@ struct CiliumRuleDecoder {
             + icmps.flatMap { decoder.decodeICMPRule($0, &diagnostics) }
     }
 }
-
-extension Fields {
-    func warnOfEmptyValue(_ name: String, meaning: String, _ diagnostics: inout DiagnosticsCollector) {
-        guard isNull(name), let place = keyLocation(of: name) else { return }
-        diagnostics.warning(.emptyValue, "\(name) has no value: \(meaning)", at: place)
-    }
-}

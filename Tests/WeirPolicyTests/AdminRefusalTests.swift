@@ -123,6 +123,12 @@ import Testing
     ]
 
     static let peers = [
+        Refusal("for a null peer", .wrongType, withPeers("[⟦null]")),
+        Refusal("for a peer with a null selector", .missingField, withPeers("[⟦{namespaces: null}]"), says: "one of"),
+        Refusal("for a peer with null networks", .missingField, withPeers("[⟦{networks: null}]"), says: "one of"),
+        Refusal(
+            "for pods with a null podSelector", .missingField,
+            withPeers("[{pods: {namespaceSelector: {}, ⟦podSelector: null}}]"), says: "podSelector"),
         Refusal("for a peer without anything", .missingField, withPeers("[⟦{}]"), says: "domainNames"),
         Refusal(
             "for a peer of two kinds", .conflictingFields, withPeers("[⟦{nodes: {}, networks: [10.0.0.0/8]}]"),
@@ -155,6 +161,8 @@ import Testing
         Refusal(
             "for 26 protocols", .tooManyItems, withProtocols("⟦" + list(26, of: "{destinationNamedPort: http}")),
             says: "26 protocols in one list; at most 25"),
+        Refusal("for a null port", .missingField, withPorts("[⟦{portNumber: null}]"), says: "one of"),
+        Refusal("for a null destination port", .missingField, withProtocols("[{tcp: {⟦destinationPort: null}}]")),
         Refusal("for a port without anything", .missingField, withPorts("[⟦{}]"), says: "namedPort"),
         Refusal(
             "for a port of two kinds", .conflictingFields, withPorts("[⟦{namedPort: http, portNumber: {port: 80}}]"),

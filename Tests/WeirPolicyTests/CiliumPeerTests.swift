@@ -108,6 +108,10 @@ import WeirPolicy
             Refusal(
                 "beside services", .conflictingFields,
                 cnp("  egress: [{toNodes: [{}], ⟦toServices: [{k8sService: {serviceName: a}}]}]"), says: "write two"),
+            Refusal("with a null entry", .wrongType, cnp("  ingress: [{fromNodes: [⟦null]}]")),
+            Refusal(
+                "with a null service", .missingField, cnp("  egress: [{toServices: [⟦{k8sService: null}]}]"),
+                says: "one of"),
             Refusal("without a selector", .wrongType, cnp("  ingress: [{fromNodes: [⟦rack]}]")),
             Refusal("as services of ingress", .unknownField, cnp("  ingress: [{⟦fromServices: []}]")),
             Refusal("without either form", .missingField, cnp("  egress: [{toServices: [⟦{}]}]"), says: "one of"),

@@ -124,6 +124,9 @@ import WeirDiagnostics
             "for a label key with a blank", .invalidLabel,
             cnp("  egress: [{toEndpoints: [{matchLabels: {⟦'a b': c}}]}]")),
         Refusal(
+            "for a label of CIDRs", .unsupportedField,
+            cnp("  egress: [{toEndpoints: [{matchLabels: {⟦'cidr:10.0.0.0/8': ''}}]}]"), says: "source cidr"),
+        Refusal(
             "for a label value with a slash", .invalidLabel,
             cnp("  egress: [{toEndpoints: [{matchLabels: {a: ⟦b/c}}]}]")),
     ]
