@@ -103,7 +103,10 @@ let package = Package(
         .target(
             name: "MapConformance", dependencies: ["WeirMaps", "WeirTestSupport"], path: "Tests/MapConformance",
             swiftSettings: strict),
-        .testTarget(name: "WeirProjectTests", dependencies: ["WeirDiagnostics"], swiftSettings: strict),
+        .testTarget(
+            name: "WeirProjectTests",
+            dependencies: ["WeirDiagnostics", "WeirSyntax", "WeirPolicy", "WeirInventory", "WeirCompiler", "InputTestSupport"],
+            swiftSettings: strict),
         .testTarget(name: "WeirSyntaxTests", dependencies: ["WeirSyntax", "InputTestSupport"], swiftSettings: strict),
         .testTarget(name: "WeirPolicyTests", dependencies: ["WeirPolicy", "InputTestSupport"], swiftSettings: strict),
         .testTarget(

@@ -27,7 +27,7 @@ package func decodeInventory(
     var isSound = true
     for document in documents {
         switch ObjectKind(of: document) {
-        case .policy, .unsupportedPolicy, .foreign: assembly.skipped.otherDocuments += 1
+        case .policy, .foreign: assembly.skipped.otherDocuments += 1
         case .unknown(let reason):
             diagnostics.error(.unknownKind, reason, at: document.kindLocation)
             isSound = false

@@ -6,6 +6,9 @@ package enum ObjectKind: Hashable, Sendable {
         case ciliumClusterwideNetworkPolicy = "CiliumClusterwideNetworkPolicy"
         case ciliumCIDRGroup = "CiliumCIDRGroup"
         case networkPolicy = "NetworkPolicy"
+        case adminNetworkPolicy = "AdminNetworkPolicy"
+        case baselineAdminNetworkPolicy = "BaselineAdminNetworkPolicy"
+        case clusterNetworkPolicy = "ClusterNetworkPolicy"
     }
 
     package enum Inventory: String, Hashable, Sendable, CaseIterable {
@@ -14,8 +17,6 @@ package enum ObjectKind: Hashable, Sendable {
 
     case policy(Policy)
     case inventory(Inventory)
-    /// A policy kind that weir knows and cannot compile yet.
-    case unsupportedPolicy
     /// An API group that weir has nothing to do with.
     case foreign
     /// No kind of a group whose objects decide about traffic; says why, with the nearest known kind.
@@ -43,13 +44,13 @@ package enum ObjectKind: Hashable, Sendable {
         Known(group: "networking.k8s.io", kind: "IngressClass", versions: ["v1"], meaning: .foreign),
         Known(
             group: "policy.networking.k8s.io", kind: "AdminNetworkPolicy", versions: ["v1alpha1"],
-            meaning: .unsupportedPolicy),
+            meaning: .policy(.adminNetworkPolicy)),
         Known(
             group: "policy.networking.k8s.io", kind: "BaselineAdminNetworkPolicy", versions: ["v1alpha1"],
-            meaning: .unsupportedPolicy),
+            meaning: .policy(.baselineAdminNetworkPolicy)),
         Known(
             group: "policy.networking.k8s.io", kind: "ClusterNetworkPolicy", versions: ["v1alpha2"],
-            meaning: .unsupportedPolicy),
+            meaning: .policy(.clusterNetworkPolicy)),
         Known(group: "weir.dev", kind: "Endpoint", versions: ["v1"], meaning: .inventory(.weirEndpoint)),
         Known(group: "weir.dev", kind: "Node", versions: ["v1"], meaning: .inventory(.weirNode)),
         Known(group: "", kind: "Pod", versions: ["v1"], meaning: .inventory(.pod)),

@@ -10,6 +10,7 @@ import WeirSyntax
 
 extension PolicyOptions.EnforcementMode: ExpressibleByArgument {}
 extension PolicyOptions.AllowLocalhost: ExpressibleByArgument {}
+extension UnsupportedRules: ExpressibleByArgument {}
 
 /// `--policy-cidr-match-mode`: Cilium's list, which knows one word.
 enum CIDRMatchMode: String, ExpressibleByArgument, CaseIterable {
@@ -57,6 +58,9 @@ struct SourceOptions: ParsableArguments {
 
     @Option(help: "The namespace of policies and endpoints that name none.")
     var namespace = Environment.string("NAMESPACE", default: "default")
+
+    @Option(help: "What becomes of rules beyond L3/L4: error refuses them, deny compiles them to allow nothing.")
+    var unsupported = Environment.value("UNSUPPORTED", default: UnsupportedRules.error)
 
     @Option(help: "Refuse to read more than this.")
     var maxInputBytes = Environment.value("MAX_INPUT_BYTES", default: 1 << 30)
@@ -111,7 +115,11 @@ struct SourceOptions: ParsableArguments {
         }
         let policyDocuments = documents(at: policyPaths)
         let inventoryDocuments = documents(at: inventoryPaths)
-        let policySet = decodePolicies(policyDocuments, defaultNamespace: namespace, diagnostics: &diagnostics)
+        let policySet = decodePolicies(
+            policyDocuments,
+            options: PolicyDecodingOptions(
+                defaultNamespace: namespace, unsupported: unsupported, hostFirewall: meaning.options.hostFirewall),
+            diagnostics: &diagnostics)
         let typedInventory = decodeInventory(
             inventoryDocuments,
             options: InventoryOptions(clusterName: meaning.clusterName, defaultNamespace: namespace),
