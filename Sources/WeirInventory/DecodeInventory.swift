@@ -50,8 +50,8 @@ enum Finding {
     case endpoint(EndpointDraft)
     case node(NodeDraft)
     case namespace(name: String, labels: [String: String])
-    case service(Service)
-    case kubeAPIServerAddresses([IPAddress])
+    case service(ServiceDraft)
+    case endpointSlice(EndpointSliceDraft)
     case skippedPod(WritableKeyPath<Inventory.Skipped, Int>)
 }
 
@@ -75,11 +75,8 @@ private func decode(
     case .namespace: return .namespace(name: metadata.name, labels: metadata.labelDictionary)
     case .node: return .node(decodeNode(object, metadata, &diagnostics))
     case .ciliumNode: return .node(decodeCiliumNode(object, metadata, &diagnostics))
-    case .service: return .service(
-            Service(
-                namespace: metadata.namespace ?? "", name: metadata.name, labels: metadata.labelDictionary, selector: nil,
-                addresses: decodeServiceAddresses(object, &diagnostics), ports: [], location: metadata.location))
-    case .endpointSlice: return decodeEndpointSlice(object, metadata, &diagnostics)
+    case .service: return .service(decodeService(object, metadata, &diagnostics))
+    case .endpointSlice: return .endpointSlice(decodeEndpointSlice(object, metadata, &diagnostics))
     case .weirEndpoint, .weirNode: return nil
     }
 }
