@@ -14,20 +14,28 @@ package struct InventoryOptions: Hashable, Sendable {
     }
 }
 
-/// What `documents` say about pods, nodes and services. Policies and other API groups are counted as skipped.
+/// What the documents say about pods, nodes and services, one at a time: a document may be forgotten once it is added.
 ///
-/// Every problem of every document is reported, and a document with an error contributes nothing.
-/// The result does not depend on the order of the documents. No document at all is an empty cluster.
-package func decodeInventory(
-    _ documents: [Document], options: InventoryOptions = InventoryOptions(),
-    diagnostics: inout DiagnosticsCollector
-) -> Inventory {
-    var assembly = Assembly(options: options)
-    var names = NameRegister()
-    var isSound = true
-    for document in documents {
+/// Policies and other API groups are counted as skipped. Every problem of every document is reported, and a document
+/// with an error contributes nothing. The result does not depend on the order of the documents.
+package struct InventoryDecoder {
+    private let options: InventoryOptions
+    private var assembly: Assembly
+    private var names = NameRegister()
+    private var isSound = true
+    /// How many documents of other kinds there were.
+    package private(set) var otherKinds: [String: Int] = [:]
+
+    package init(options: InventoryOptions = InventoryOptions()) {
+        self.options = options
+        assembly = Assembly(options: options)
+    }
+
+    package mutating func add(_ document: Document, diagnostics: inout DiagnosticsCollector) {
         switch ObjectKind(of: document) {
-        case .policy, .unsupportedPolicy, .foreign: assembly.skipped.otherDocuments += 1
+        case .policy, .unsupportedPolicy, .foreign:
+            assembly.skipped.otherDocuments += 1
+            otherKinds[document.kind, default: 0] += 1
         case .unknown(let reason):
             diagnostics.error(.unknownKind, reason, at: document.kindLocation)
             isSound = false
@@ -42,7 +50,21 @@ package func decodeInventory(
             diagnostics.append(contentsOf: findings.all)
         }
     }
-    return assembly.finish(documentsAreSound: isSound, &diagnostics)
+
+    /// Checks what only shows over all documents. No document at all is an empty cluster.
+    package consuming func finish(diagnostics: inout DiagnosticsCollector) -> Inventory {
+        assembly.finish(documentsAreSound: isSound, &diagnostics)
+    }
+}
+
+/// The inventory of documents that are all there.
+package func decodeInventory(
+    _ documents: some Sequence<Document>, options: InventoryOptions = InventoryOptions(),
+    diagnostics: inout DiagnosticsCollector
+) -> Inventory {
+    var decoder = InventoryDecoder(options: options)
+    for document in documents { decoder.add(document, diagnostics: &diagnostics) }
+    return decoder.finish(diagnostics: &diagnostics)
 }
 
 /// What one document contributes.

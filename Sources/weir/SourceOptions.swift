@@ -88,26 +88,32 @@ struct SourceOptions: ParsableArguments {
     }
 
     /// Reads and checks everything; prints every finding. Errors end with status 1.
+    ///
+    /// Policies are held until all are there. A file that is only inventory may be large: its objects are forgotten one
+    /// by one.
     func load() throws -> Sources {
         var diagnostics = DiagnosticsCollector()
         var reader = InputReader(maximumBytes: maxInputBytes)
+        var inventoryDecoder = InventoryDecoder(
+            options: InventoryOptions(clusterName: meaning.clusterName, defaultNamespace: namespace))
         // A directory may be given for both; each file is parsed once.
-        var parsed: [String: [Document]] = [:]
-        func documents(at paths: [String]) -> [Document] {
-            reader.read(paths, diagnostics: &diagnostics).flatMap { file in
-                if let known = parsed[file.path] { return known }
-                let documents = parseDocuments(file, diagnostics: &diagnostics)
-                parsed[file.path] = documents
-                return documents
+        let policyFiles = reader.read(policyPaths, diagnostics: &diagnostics).map {
+            (path: $0.path, documents: parseDocuments($0, diagnostics: &diagnostics))
+        }
+        for path in reader.files(at: inventoryPaths, diagnostics: &diagnostics) {
+            if path != "-", let known = policyFiles.first(where: { $0.path == path }) {
+                for document in known.documents { inventoryDecoder.add(document, diagnostics: &diagnostics) }
+            } else {
+                reader.open(path, diagnostics: &diagnostics) { stream, diagnostics in
+                    readDocuments(from: &stream, diagnostics: &diagnostics) { document, diagnostics in
+                        inventoryDecoder.add(document, diagnostics: &diagnostics)
+                    }
+                }
             }
         }
-        let policyDocuments = documents(at: policyPaths)
-        let inventoryDocuments = documents(at: inventoryPaths)
-        let policySet = decodePolicies(policyDocuments, defaultNamespace: namespace, diagnostics: &diagnostics)
-        let typedInventory = decodeInventory(
-            inventoryDocuments,
-            options: InventoryOptions(clusterName: meaning.clusterName, defaultNamespace: namespace),
-            diagnostics: &diagnostics)
+        let policySet = decodePolicies(
+            policyFiles.flatMap(\.documents), defaultNamespace: namespace, diagnostics: &diagnostics)
+        let typedInventory = inventoryDecoder.finish(diagnostics: &diagnostics)
         for diagnostic in diagnostics.sorted { Terminal.report(diagnostic) }
         guard !diagnostics.hasErrors else { throw ExitStatus.invalidInput }
         return Sources(policies: policySet, inventory: typedInventory, options: meaning.options)
