@@ -104,10 +104,15 @@ let package = Package(
             name: "MapConformance", dependencies: ["WeirMaps", "WeirTestSupport"], path: "Tests/MapConformance",
             swiftSettings: strict),
         .testTarget(name: "WeirProjectTests", dependencies: ["WeirDiagnostics"], swiftSettings: strict),
-        .testTarget(name: "WeirSyntaxTests", dependencies: ["WeirSyntax", "InputTestSupport"], swiftSettings: strict),
+        .testTarget(
+            name: "WeirSyntaxTests", dependencies: ["WeirSyntax", "InputTestSupport", "WeirTestSupport"],
+            swiftSettings: strict),
         .testTarget(name: "WeirPolicyTests", dependencies: ["WeirPolicy", "InputTestSupport"], swiftSettings: strict),
         .testTarget(
-            name: "WeirInventoryTests", dependencies: ["WeirInventory", "WeirPolicy", "InputTestSupport"],
+            name: "WeirInventoryTests",
+            dependencies: [
+                "WeirInventory", "WeirCompiler", "WeirPolicy", "InputTestSupport", "WeirTestSupport",
+            ],
             swiftSettings: strict),
         .testTarget(
             name: "WeirCompilerTests",

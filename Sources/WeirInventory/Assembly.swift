@@ -17,6 +17,7 @@ struct Assembly {
     private var namespaces: [String: [String: String]] = [:]
     private var services: [ServiceDraft] = []
     private var endpointSlices: [EndpointSliceDraft] = []
+    private var kubeAPIServers: [LocatedAddress] = []
 
     init(options: InventoryOptions) { self.options = options }
 
@@ -27,6 +28,7 @@ struct Assembly {
         case .namespace(let name, let labels): namespaces[name] = labels
         case .service(let draft): services.append(draft)
         case .endpointSlice(let draft): endpointSlices.append(draft)
+        case .kubeAPIServer(let addresses): kubeAPIServers += addresses
         case .skippedPod(let counter): skipped[keyPath: counter] += 1
         }
     }
@@ -41,6 +43,7 @@ struct Assembly {
         main.labels.merge(supplement.labels) { own, _ in own }
         main.addresses += supplement.addresses
         main.podCIDRs += supplement.podCIDRs
+        main.wireGuard = main.wireGuard ?? supplement.wireGuard
         nodes[draft.name] = main
     }
 
@@ -51,7 +54,7 @@ struct Assembly {
         checkInterfaces(&diagnostics)
         if documentsAreSound { checkSlices(&diagnostics) }
         return Inventory(
-            endpoints: endpoints.map(endpoint), nodes: nodes.values.map(node),
+            endpoints: endpoints.map(endpoint), nodes: nodes.values.map(node) + nodesWithoutDocument,
             kubeAPIServerAddresses: kubeAPIServerAddresses, services: joinedServices, skipped: skipped)
     }
 
@@ -78,13 +81,26 @@ struct Assembly {
     private func node(_ draft: NodeDraft) -> Node {
         Node(
             name: draft.name, labels: draft.labels, addresses: Array(Set(draft.addresses.map(\.address))),
-            podCIDRs: Array(Set(draft.podCIDRs)), isKubeAPIServer: draft.isKubeAPIServer, location: draft.location)
+            podCIDRs: Array(Set(draft.podCIDRs)), isKubeAPIServer: draft.isKubeAPIServer,
+            wireGuard: draft.wireGuard, location: draft.location)
     }
 
     /// The Service `default/kubernetes` is the API server's own.
     private var kubeAPIServerAddresses: [IPAddress] {
-        endpointSlices.filter { $0.namespace == "default" && $0.serviceName == "kubernetes" }
+        kubeAPIServers.map(\.address)
+            + endpointSlices.filter { $0.namespace == "default" && $0.serviceName == "kubernetes" }
             .flatMap(\.listedAddresses)
+    }
+
+    /// Those that only an endpoint names.
+    private var nodesWithoutDocument: [Node] {
+        var found: [String: Node] = [:]
+        for draft in endpoints.sorted(by: { $0.location < $1.location }) {
+            guard let name = draft.node?.text, !name.isEmpty, nodes[name] == nil, found[name] == nil else { continue }
+            found[name] = Node(
+                name: name, labels: [:], addresses: [], podCIDRs: [], isKubeAPIServer: false, location: draft.location)
+        }
+        return Array(found.values)
     }
 
     /// Each Service port with the backends that its slices give the port of that name and protocol.
@@ -135,7 +151,7 @@ struct Assembly {
                 }
                 continue
             }
-            if !nodes.isEmpty, nodes[node.text] == nil {
+            if !nodes.isEmpty, nodes[node.text] == nil, !node.text.isEmpty {
                 var message = "there is no node \"\(node.text)\""
                 if let nearest = nearestName(to: node.text, among: nodes.keys) {
                     message += "; did you mean \(nearest)?"

@@ -74,6 +74,7 @@ enum Finding {
     case namespace(name: String, labels: [String: String])
     case service(ServiceDraft)
     case endpointSlice(EndpointSliceDraft)
+    case kubeAPIServer([LocatedAddress])
     case skippedPod(WritableKeyPath<Inventory.Skipped, Int>)
 }
 
@@ -84,6 +85,10 @@ private func decode(
     switch kind {
     case .weirEndpoint: return decodeWeirEndpoint(document, options, &names, &diagnostics).map(Finding.endpoint)
     case .weirNode: return decodeWeirNode(document, &names, &diagnostics).map(Finding.node)
+    case .weirNamespace: return decodeWeirNamespace(document, &names, &diagnostics)
+    case .weirService: return decodeWeirService(document, options, &names, &diagnostics).map(Finding.service)
+    case .weirKubeAPIServer:
+        return decodeWeirKubeAPIServer(document, &names, &diagnostics).map(Finding.kubeAPIServer)
     case .pod, .namespace, .node, .service, .endpointSlice, .ciliumNode: break
     }
     let object = document.cursor
@@ -99,7 +104,7 @@ private func decode(
     case .ciliumNode: return .node(decodeCiliumNode(object, metadata, &diagnostics))
     case .service: return .service(decodeService(object, metadata, &diagnostics))
     case .endpointSlice: return .endpointSlice(decodeEndpointSlice(object, metadata, &diagnostics))
-    case .weirEndpoint, .weirNode: return nil
+    case .weirEndpoint, .weirKubeAPIServer, .weirNamespace, .weirNode, .weirService: return nil
     }
 }
 

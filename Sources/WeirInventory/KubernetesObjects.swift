@@ -72,13 +72,17 @@ func decodeCiliumNode(
     _ object: Cursor, _ metadata: Metadata, _ diagnostics: inout DiagnosticsCollector
 ) -> NodeDraft {
     let spec = object["spec"]
+    // Cilium publishes it for its peers; the port is the same on all nodes.
+    let publicKey = object["metadata"]?["annotations"]?["network.cilium.io/wg-pub-key"]?.string(&diagnostics)
     return NodeDraft(
         name: metadata.name, labels: metadata.labelDictionary,
         addresses: decodeTypedAddresses(
             spec?["addresses"], key: "ip", types: ["InternalIP", "ExternalIP", "CiliumInternalIP"], &diagnostics),
         podCIDRs: decodePodCIDRs(spec?["ipam"]?["podCIDRs"], &diagnostics)
             + decodePodCIDRs(spec?["podCIDRs"], &diagnostics),
-        isKubeAPIServer: false, location: metadata.location, isSupplement: true)
+        isKubeAPIServer: false,
+        wireGuard: publicKey.flatMap { $0.isEmpty ? nil : Node.WireGuardPeer(publicKey: $0, endpoint: nil) },
+        location: metadata.location, isSupplement: true)
 }
 
 /// Names of the node (`Hostname`, `InternalDNS`) stand in the same list.

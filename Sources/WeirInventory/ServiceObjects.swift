@@ -47,14 +47,19 @@ struct EndpointSliceDraft {
 
 func decodeService(_ object: Cursor, _ metadata: Metadata, _ diagnostics: inout DiagnosticsCollector) -> ServiceDraft {
     let spec = object["spec"]
-    var selector: [String: String] = [:]
-    for (key, value) in spec?["selector"]?.members(&diagnostics) ?? [] {
-        if let text = value.string(&diagnostics) { selector[key.text] = text }
-    }
     return ServiceDraft(
         namespace: metadata.namespace ?? "", name: metadata.name, labels: metadata.labelDictionary,
-        selector: selector.isEmpty ? nil : selector, addresses: decodeFrontends(object, &diagnostics),
+        selector: decodeSelector(spec?["selector"], &diagnostics), addresses: decodeFrontends(object, &diagnostics),
         ports: decodeServicePorts(spec?["ports"], &diagnostics), location: metadata.location, needsSlices: true)
+}
+
+/// An empty selector chooses nothing: somebody else lists the backends.
+func decodeSelector(_ cursor: Cursor?, _ diagnostics: inout DiagnosticsCollector) -> [String: String]? {
+    var selector: [String: String] = [:]
+    for (key, value) in cursor?.members(&diagnostics) ?? [] {
+        if let text = value.string(&diagnostics) { selector[key.text] = text }
+    }
+    return selector.isEmpty ? nil : selector
 }
 
 /// Cluster IPs, external IPs and load balancer addresses. An ExternalName and a headless Service have none,
@@ -147,13 +152,13 @@ func decodeEndpointSlice(
             decodeAddress($0, &diagnostics)?.address
         }
         slice.listedAddresses += addresses
-        if isUsable(endpoint["conditions"], &diagnostics) { slice.addresses += addresses }
+        if takesConnections(endpoint["conditions"], &diagnostics) { slice.addresses += addresses }
     }
     return slice
 }
 
 /// Ready, or not known to be otherwise; or still serving while it terminates.
-private func isUsable(_ conditions: Cursor?, _ diagnostics: inout DiagnosticsCollector) -> Bool {
+private func takesConnections(_ conditions: Cursor?, _ diagnostics: inout DiagnosticsCollector) -> Bool {
     let ready = conditions?["ready"]?.boolean(&diagnostics)
     let serving = conditions?["serving"]?.boolean(&diagnostics)
     return ready != false || serving == true

@@ -154,7 +154,8 @@ struct Composer {
         }
     }
 
-    private func apply(_ tag: String?, to scalar: Scalar, at position: LocatedNode.Position) throws(Abandoned) -> Scalar {
+    private func apply(_ tag: String?, to scalar: Scalar, at position: LocatedNode.Position) throws(Abandoned) -> Scalar
+    {
         switch tag {
         case nil: return scalar
         case "tag:yaml.org,2002:str": return Scalar(scalar.text, isPlain: false)

@@ -212,7 +212,7 @@ private func position(
 ) -> LocatedNode.Position {
     var line = start.line
     var column = start.column
-    for unsafe byte in unsafe characters {
+    for byte in unsafe Array(characters) {
         if byte == UInt8(ascii: "\n") {
             line &+= 1
             column = 1

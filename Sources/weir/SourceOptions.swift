@@ -46,34 +46,19 @@ struct SourceOptions: ParsableArguments {
         help: ArgumentHelp("Policy files or directories; - is standard input.", valueName: "path"))
     var policies: [String] = []
 
-    @Option(
-        parsing: .upToNextOption,
-        help: ArgumentHelp(
-            "Inventory files or directories: what kubectl get -o yaml prints, or weir.dev/v1.", valueName: "path"))
-    var inventory: [String] = []
-
-    @Option(help: "The namespace of policies and endpoints that name none.")
-    var namespace = Environment.string("NAMESPACE", default: "default")
-
-    @Option(help: "Refuse to read more than this.")
-    var maxInputBytes = Environment.value("MAX_INPUT_BYTES", default: 1 << 30)
+    @OptionGroup var inventorySource: InventorySourceOptions
 
     @OptionGroup var meaning: MeaningOptions
 
     /// Whether the command line, not the environment, names policies or an inventory.
-    var areGiven: Bool { !policies.isEmpty || !inventory.isEmpty }
+    var areGiven: Bool { !policies.isEmpty || !inventorySource.inventory.isEmpty }
     private var policyPaths: [String] { policies.isEmpty ? Environment.list("POLICIES") : policies }
-    private var inventoryPaths: [String] { inventory.isEmpty ? Environment.list("INVENTORY") : inventory }
-    var readStandardInput: Bool { (policyPaths + inventoryPaths).contains("-") }
+    var readStandardInput: Bool { (policyPaths + inventorySource.paths).contains("-") }
 
     /// For commands that can do nothing without them.
     func require() throws {
         guard !policyPaths.isEmpty else { throw ValidationError("Missing --policies PATH.") }
-        guard !inventoryPaths.isEmpty else { throw ValidationError("Missing --inventory PATH.") }
-    }
-
-    func validate() throws {
-        guard maxInputBytes > 0 else { throw ValidationError("--max-input-bytes must be positive.") }
+        try inventorySource.require()
     }
 
     /// What was read, checked and typed.
@@ -89,31 +74,24 @@ struct SourceOptions: ParsableArguments {
 
     /// Reads and checks everything; prints every finding. Errors end with status 1.
     ///
-    /// Policies are held until all are there. A file that is only inventory may be large: its objects are forgotten one
-    /// by one.
+    /// Policies are held until all are there; the objects of a file that is only inventory are not.
     func load() throws -> Sources {
+        let namespace = inventorySource.namespace
         var diagnostics = DiagnosticsCollector()
-        var reader = InputReader(maximumBytes: maxInputBytes)
-        var inventoryDecoder = InventoryDecoder(
+        var reader = InputReader(maximumBytes: inventorySource.maxInputBytes)
+        var inventory = InventoryDecoder(
             options: InventoryOptions(clusterName: meaning.clusterName, defaultNamespace: namespace))
-        // A directory may be given for both; each file is parsed once.
-        let policyFiles = reader.read(policyPaths, diagnostics: &diagnostics).map {
-            (path: $0.path, documents: parseDocuments($0, diagnostics: &diagnostics))
+        var policyDocuments: [Document] = []
+        // A directory may be given for both; each file is parsed once. Standard input is no file.
+        var parsed: [String: [Document]] = [:]
+        for file in reader.read(policyPaths, diagnostics: &diagnostics) {
+            let documents = parseDocuments(file, diagnostics: &diagnostics)
+            policyDocuments += documents
+            if file.path != "-" { parsed[file.path] = documents }
         }
-        for path in reader.files(at: inventoryPaths, diagnostics: &diagnostics) {
-            if path != "-", let known = policyFiles.first(where: { $0.path == path }) {
-                for document in known.documents { inventoryDecoder.add(document, diagnostics: &diagnostics) }
-            } else {
-                reader.open(path, diagnostics: &diagnostics) { stream, diagnostics in
-                    readDocuments(from: &stream, diagnostics: &diagnostics) { document, diagnostics in
-                        inventoryDecoder.add(document, diagnostics: &diagnostics)
-                    }
-                }
-            }
-        }
-        let policySet = decodePolicies(
-            policyFiles.flatMap(\.documents), defaultNamespace: namespace, diagnostics: &diagnostics)
-        let typedInventory = inventoryDecoder.finish(diagnostics: &diagnostics)
+        inventorySource.read(into: &inventory, with: &reader, known: parsed, &diagnostics)
+        let policySet = decodePolicies(policyDocuments, defaultNamespace: namespace, diagnostics: &diagnostics)
+        let typedInventory = inventory.finish(diagnostics: &diagnostics)
         for diagnostic in diagnostics.sorted { Terminal.report(diagnostic) }
         guard !diagnostics.hasErrors else { throw ExitStatus.invalidInput }
         return Sources(policies: policySet, inventory: typedInventory, options: meaning.options)
