@@ -105,12 +105,19 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(
             name: "WeirProjectTests",
-            dependencies: ["WeirDiagnostics", "WeirSyntax", "WeirPolicy", "WeirInventory", "WeirCompiler", "InputTestSupport"],
+            dependencies: [
+                "WeirDiagnostics", "WeirSyntax", "WeirPolicy", "WeirInventory", "WeirCompiler", "InputTestSupport",
+            ],
             swiftSettings: strict),
-        .testTarget(name: "WeirSyntaxTests", dependencies: ["WeirSyntax", "InputTestSupport"], swiftSettings: strict),
+        .testTarget(
+            name: "WeirSyntaxTests", dependencies: ["WeirSyntax", "InputTestSupport", "WeirTestSupport"],
+            swiftSettings: strict),
         .testTarget(name: "WeirPolicyTests", dependencies: ["WeirPolicy", "InputTestSupport"], swiftSettings: strict),
         .testTarget(
-            name: "WeirInventoryTests", dependencies: ["WeirInventory", "WeirPolicy", "InputTestSupport"],
+            name: "WeirInventoryTests",
+            dependencies: [
+                "WeirInventory", "WeirCompiler", "WeirPolicy", "InputTestSupport", "WeirTestSupport",
+            ],
             swiftSettings: strict),
         .testTarget(
             name: "WeirCompilerTests",

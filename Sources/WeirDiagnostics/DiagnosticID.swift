@@ -47,6 +47,7 @@ package enum DiagnosticID: String, Sendable, CaseIterable, Codable {
     case unknownNode = "unknown-node"
     case ambiguousNode = "ambiguous-node"
     case tooManyAddresses = "too-many-addresses"
+    case serviceWithoutEndpoints = "service-without-endpoints"
     case invalidFlow = "invalid-flow"
     case invalidBundle = "invalid-bundle"
     case serviceBackendsDisagree = "service-backends-disagree"

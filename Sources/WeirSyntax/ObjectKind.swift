@@ -12,7 +12,8 @@ package enum ObjectKind: Hashable, Sendable {
     }
 
     package enum Inventory: String, Hashable, Sendable, CaseIterable {
-        case pod, namespace, node, service, endpointSlice, ciliumNode, weirEndpoint, weirNode
+        case pod, namespace, node, service, endpointSlice, ciliumNode
+        case weirEndpoint, weirKubeAPIServer, weirNamespace, weirNode, weirService
     }
 
     case policy(Policy)
@@ -52,7 +53,10 @@ package enum ObjectKind: Hashable, Sendable {
             group: "policy.networking.k8s.io", kind: "ClusterNetworkPolicy", versions: ["v1alpha2"],
             meaning: .policy(.clusterNetworkPolicy)),
         Known(group: "weir.dev", kind: "Endpoint", versions: ["v1"], meaning: .inventory(.weirEndpoint)),
+        Known(group: "weir.dev", kind: "KubeAPIServer", versions: ["v1"], meaning: .inventory(.weirKubeAPIServer)),
+        Known(group: "weir.dev", kind: "Namespace", versions: ["v1"], meaning: .inventory(.weirNamespace)),
         Known(group: "weir.dev", kind: "Node", versions: ["v1"], meaning: .inventory(.weirNode)),
+        Known(group: "weir.dev", kind: "Service", versions: ["v1"], meaning: .inventory(.weirService)),
         Known(group: "", kind: "Pod", versions: ["v1"], meaning: .inventory(.pod)),
         Known(group: "", kind: "Namespace", versions: ["v1"], meaning: .inventory(.namespace)),
         Known(group: "", kind: "Node", versions: ["v1"], meaning: .inventory(.node)),

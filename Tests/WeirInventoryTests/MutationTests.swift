@@ -5,21 +5,7 @@ import WeirDiagnostics
 import WeirInventory
 import WeirPolicy
 import WeirSyntax
-
-/// SplitMix64: the same seed gives the same run everywhere.
-struct SeededGenerator: RandomNumberGenerator {
-    private var state: UInt64
-
-    init(seed: UInt64) { state = seed }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9e37_79b9_7f4a_7c15
-        var mixed = state
-        mixed = (mixed ^ (mixed >> 30)) &* 0xbf58_476d_1ce4_e5b9
-        mixed = (mixed ^ (mixed >> 27)) &* 0x94d0_49bb_1331_11eb
-        return mixed ^ (mixed >> 31)
-    }
-}
+import WeirTestSupport
 
 @Suite("mutated files") struct MutationTests {
     /// `WEIR_TEST_SEED` repeats a run.
