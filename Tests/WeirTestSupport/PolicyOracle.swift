@@ -118,11 +118,7 @@ package struct PolicyOracle {
     private func covers(_ peer: Peer, _ identity: PeerIdentity, _ address: IPAddress) -> Certainty {
         if case .entity(.all) = peer { return .certain }
         if case .entity(.none) = peer { return .excluded }
-        let known: Bool =
-            switch peer {
-            case .network, .nodes, .service: false;
-            default: true
-            }
+        let known: Bool = switch peer { case .network, .nodes, .service: false; default: true }
         if !known { return .excluded }
         switch identity {
         case .masqueraded, .service: return .possible

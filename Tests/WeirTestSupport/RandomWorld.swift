@@ -178,8 +178,7 @@ package struct RandomWorld {
             if chance(4) { enforces.remove(.ingress) }
             specs.append(
                 PolicySpec(
-                    origin: origin(nil, 0), subject: .endpoints(selector(scoped: true)), selects: selects,
-                    enforces: enforces,
+                    origin: origin(nil, 0), subject: .endpoints(selector(scoped: true)), selects: selects, enforces: enforces,
                     rules: rules))
         }
         policies = PolicySet(specs: specs)
