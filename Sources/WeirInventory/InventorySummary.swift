@@ -25,13 +25,12 @@ package struct InventorySummary {
         if !inventory.kubeAPIServerAddresses.isEmpty {
             say("API server", inventory.kubeAPIServerAddresses.map(\.description).joined(separator: ", "))
         }
-        let pods = [
-            (skipped.finishedPods, "finished pod"), (skipped.hostNetworkPods, "host-network pod"),
-            (skipped.podsWithoutAddress, "pod"),
-        ]
-        let reasons = ["", ": policy sees their node", " without an address"]
-        for (pod, reason) in zip(pods, reasons) where pod.0 > 0 {
-            say("skipped", Self.count(pod.0, pod.1) + reason)
+        for (number, pod, reason) in [
+            (skipped.finishedPods, "finished pod", ""),
+            (skipped.hostNetworkPods, "host-network pod", ": policy sees their node"),
+            (skipped.podsWithoutAddress, "pod", " without an address"),
+        ] where number > 0 {
+            say("skipped", Self.count(number, pod) + reason)
         }
         if skipped.otherDocuments > 0 {
             let kinds = otherKinds.sorted { $0.key < $1.key }.map { "\($0.value) \($0.key)" }

@@ -197,7 +197,7 @@ struct Composer {
     private func isListOfObjects(_ collection: Collection) -> Bool {
         guard stack.count == 2, !collection.isMapping, collection.anchor == nil, stack[0].isMapping,
             let key = stack[0].pendingKey, key.text == "items", !key.isMerge,
-            place(of: "items", in: stack[0]) == nil
+            place(of: "items", in: 0) == nil
         else { return false }
         return ListHeader(stack[0].entries).kind?.hasSuffix("List") ?? true
     }
@@ -246,7 +246,7 @@ struct Composer {
         stack[top].pendingKey = nil
         if key.isMerge {
             try merge(new.node, into: top)
-        } else if let first = place(of: key.text, in: stack[top]) {
+        } else if let first = place(of: key.text, in: top) {
             diagnostics.append(
                 Diagnostic(
                     .error, .duplicateKey, "the key \"\(Scalar(key.text, isPlain: true).excerpt)\" is here twice",
@@ -257,11 +257,12 @@ struct Composer {
         }
     }
 
-    private func place(of key: String, in collection: Collection) -> SourceLocation? {
-        if collection.keys.isEmpty {
-            return collection.entries.first { $0.key == key }?.keyLocation(in: path)
+    /// Where the mapping at this depth has a key.
+    private func place(of key: String, in depth: Int) -> SourceLocation? {
+        if stack[depth].keys.isEmpty {
+            return stack[depth].entries.first { $0.key == key }?.keyLocation(in: path)
         }
-        return collection.keys[key]?.location(in: path)
+        return stack[depth].keys[key]?.location(in: path)
     }
 
     private mutating func append(_ entry: LocatedNode.Entry, keyAt position: LocatedNode.Position, to top: Int) {

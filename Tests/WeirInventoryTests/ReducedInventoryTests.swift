@@ -74,7 +74,10 @@ extension Inventory {
 
     @Test(
         "is the same for the fixtures, and compiles to the same image",
-        arguments: ["inventory/kubectl.yaml", "inventory/weir.yaml", "conformance/inventory.yaml"])
+        arguments: [
+            "inventory/kubectl.yaml", "inventory/weir.yaml", "inventory/weir-cluster.yaml",
+            "conformance/inventory.yaml",
+        ])
     func fixtures(_ path: String) throws {
         let taken = Taken(fixture: path, options: Self.options)
         let again = Self.read(ReducedInventory(taken.inventory).encoded(as: .yaml))

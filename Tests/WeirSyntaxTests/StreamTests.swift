@@ -9,7 +9,6 @@ import WeirTestSupport
 private struct Streamed: Equatable {
     var documents: [Document] = []
     var findings: [Diagnostic] = []
-    var kinds: [String] { documents.map(\.kind) }
 
     init(_ source: SourceFile, pieceSize: Int = .max) {
         var stream = SourceStream(source, pieceSize: pieceSize)
