@@ -148,6 +148,11 @@ let package = Package(
                 "WeirPolicy", "WeirInventory", "WeirCompiler", "WeirEmulator", "WeirKernel", "WeirTestSupport",
             ],
             swiftSettings: strict),
+        // What the Kubernetes APIs promise, as tables that a person can check.
+        .testTarget(
+            name: "WeirSituationTests",
+            dependencies: ["WeirPolicy", "WeirInventory", "WeirCompiler", "WeirEmulator", "InputTestSupport"],
+            swiftSettings: strict),
         .testTarget(
             name: "WeirDifferentialTests",
             dependencies: [
