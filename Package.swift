@@ -154,6 +154,13 @@ let package = Package(
             dependencies: ["WeirPolicy", "WeirInventory", "WeirCompiler", "WeirEmulator", "InputTestSupport"],
             swiftSettings: strict),
         .testTarget(
+            name: "WeirFuzzTests",
+            dependencies: [
+                "weir", "WeirPolicy", "WeirInventory", "WeirCompiler", "WeirEmulator", "InputTestSupport",
+                "WeirTestSupport",
+            ],
+            swiftSettings: strict),
+        .testTarget(
             name: "WeirDifferentialTests",
             dependencies: [
                 "WeirABI", "WeirCompiler", "WeirEmulator", "WeirFlow", "WeirImage", "WeirKernel", "WeirMaps",
