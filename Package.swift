@@ -103,6 +103,10 @@ let package = Package(
         .target(
             name: "MapConformance", dependencies: ["WeirMaps", "WeirTestSupport"], path: "Tests/MapConformance",
             swiftSettings: strict),
+        .target(
+            name: "InputProperties",
+            dependencies: ["WeirPolicy", "WeirInventory", "WeirCompiler", "WeirEmulator", "WeirTestSupport"],
+            path: "Tests/InputProperties", swiftSettings: strict),
         .testTarget(name: "WeirProjectTests", dependencies: ["WeirDiagnostics"], swiftSettings: strict),
         .testTarget(name: "WeirSyntaxTests", dependencies: ["WeirSyntax", "InputTestSupport"], swiftSettings: strict),
         .testTarget(name: "WeirPolicyTests", dependencies: ["WeirPolicy", "InputTestSupport"], swiftSettings: strict),
@@ -154,11 +158,7 @@ let package = Package(
             dependencies: ["WeirPolicy", "WeirInventory", "WeirCompiler", "WeirEmulator", "InputTestSupport"],
             swiftSettings: strict),
         .testTarget(
-            name: "WeirFuzzTests",
-            dependencies: [
-                "weir", "WeirPolicy", "WeirInventory", "WeirCompiler", "WeirEmulator", "InputTestSupport",
-                "WeirTestSupport",
-            ],
+            name: "WeirFuzzTests", dependencies: ["weir", "InputProperties", "InputTestSupport"],
             swiftSettings: strict),
         .testTarget(
             name: "WeirDifferentialTests",
@@ -180,3 +180,11 @@ let package = Package(
     swiftLanguageModes: [.v6],
     cLanguageStandard: .c2x
 )
+
+// libFuzzer brings its own main, so the harness exists only in the build that scripts/fuzz --guided makes.
+if Context.environment["WEIR_GUIDED_FUZZ"] != nil {
+    package.targets.append(
+        .executableTarget(
+            name: "GuidedFuzz", dependencies: ["InputProperties"], path: "Tests/GuidedFuzz",
+            swiftSettings: strict + [.unsafeFlags(["-parse-as-library"])]))
+}

@@ -1,3 +1,4 @@
+import InputProperties
 import WeirTestSupport
 
 /// The cluster-wide kinds of the Network Policy API.

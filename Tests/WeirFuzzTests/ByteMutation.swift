@@ -1,3 +1,4 @@
+import InputProperties
 import WeirTestSupport
 
 /// Damage below the level of documents.

@@ -1,5 +1,6 @@
 import InputTestSupport
 import WeirSyntax
+import InputProperties
 import WeirTestSupport
 
 /// Makes the input of a round; the same seed and round make the same bytes.

@@ -1,4 +1,5 @@
 import Foundation
+import InputProperties
 import Synchronization
 import WeirSyntax
 import WeirTestSupport
@@ -54,7 +55,7 @@ final class FuzzRun: Sendable {
             let begin = ContinuousClock.now
             progress.withLock { $0 = Progress(round: round, begin: begin) }
             var random = SeededGenerator(seed: seed ^ UInt64(round))
-            let report = FuzzProperties(source: SourceFile(path: "input.yaml", bytes: bytes)).check(&random)
+            let report = InputProperties(SourceFile(path: "input.yaml", bytes: bytes)).check(&random)
             let time = ContinuousClock.now - begin
             if time > summary.slowest { (summary.slowest, summary.slowestRound) = (time, round) }
             summary.rounds += 1

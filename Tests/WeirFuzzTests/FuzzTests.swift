@@ -1,4 +1,5 @@
 import Foundation
+import InputProperties
 import Testing
 import WeirSyntax
 import WeirTestSupport
@@ -30,6 +31,6 @@ struct FuzzTests {
         let path = try #require(Self.environment["WEIR_FUZZ_INPUT"])
         let source = SourceFile(path: path, bytes: Array(try Data(contentsOf: URL(fileURLWithPath: path))))
         var random = SeededGenerator(seed: 0)
-        #expect(FuzzProperties(source: source).check(&random).problems == [])
+        #expect(InputProperties(source).check(&random).problems == [])
     }
 }

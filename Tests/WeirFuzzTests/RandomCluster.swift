@@ -1,3 +1,4 @@
+import InputProperties
 import WeirTestSupport
 
 /// Inventories that are right, of few names, so that policies meet them.

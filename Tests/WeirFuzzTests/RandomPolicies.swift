@@ -1,3 +1,4 @@
+import InputProperties
 import WeirTestSupport
 
 /// Policies of all kinds that are right, about the names of `RandomCluster`.

@@ -1,3 +1,4 @@
+import InputProperties
 import WeirTestSupport
 
 /// What people, templates and attackers do to a right document.

@@ -6,19 +6,21 @@ import WeirImage
 import WeirInventory
 import WeirModel
 import WeirPolicy
-import WeirSyntax
-import WeirTestSupport
+package import WeirSyntax
+package import WeirTestSupport
 
 /// What holds for every input; each property that does not is named with what was seen.
-struct FuzzProperties {
-    var source: SourceFile
+package struct InputProperties {
+    private let source: SourceFile
+
+    package init(_ source: SourceFile) { self.source = source }
 
     /// How far an input came, to see that the fuzzer reaches the compiler.
-    struct Report {
-        var problems: [String] = []
-        var hasErrors = false
-        var images = 0
-        var verdicts = 0
+    package struct Report {
+        package var problems: [String] = []
+        package var hasErrors = false
+        package var images = 0
+        package var verdicts = 0
     }
 
     private struct Decoded {
@@ -36,7 +38,7 @@ struct FuzzProperties {
         }
     }
 
-    func check(_ random: inout SeededGenerator) -> Report {
+    package func check(_ random: inout SeededGenerator) -> Report {
         var report = Report()
         let decoded = Decoded(source)
         report.hasErrors = decoded.diagnostics.hasErrors
@@ -112,13 +114,15 @@ struct FuzzProperties {
         return lengths + [0]
     }
 
-    /// Of two objects with one name, the later is the one reported, so place and note may change sides.
+    /// Of several objects with one name, all but the first are reported, so findings that say the same may change places.
     private func checkSame(_ one: Decoded, _ other: Decoded, _ report: inout Report) {
         func summaries(_ decoded: Decoded) -> [String] {
-            decoded.diagnostics.sorted.map { finding in
-                let places = ([finding.location] + finding.notes.map(\.location)).sorted().map(\.description)
-                return "\(places) \(finding.severity) \(finding.id) \(finding.message)"
-            }.sorted()
+            var places: [String: Set<SourceLocation>] = [:]
+            for finding in decoded.diagnostics.all {
+                let text = "\(finding.severity) \(finding.id.rawValue): \(finding.message)"
+                places[text, default: []].formUnion([finding.location] + finding.notes.map(\.location))
+            }
+            return places.map { text, places in "\(places.sorted()) \(text)" }.sorted()
         }
         let (left, right) = (summaries(one), summaries(other))
         if left != right {
