@@ -103,6 +103,10 @@ let package = Package(
         .target(
             name: "MapConformance", dependencies: ["WeirMaps", "WeirTestSupport"], path: "Tests/MapConformance",
             swiftSettings: strict),
+        .target(
+            name: "InputProperties",
+            dependencies: ["WeirPolicy", "WeirInventory", "WeirCompiler", "WeirEmulator", "WeirTestSupport"],
+            path: "Tests/InputProperties", swiftSettings: strict),
         .testTarget(
             name: "WeirProjectTests",
             dependencies: [
@@ -158,6 +162,14 @@ let package = Package(
                 "WeirPolicy", "WeirInventory", "WeirCompiler", "WeirEmulator", "WeirKernel", "WeirTestSupport",
             ],
             swiftSettings: strict),
+        // What the Kubernetes APIs promise, as tables that a person can check.
+        .testTarget(
+            name: "WeirSituationTests",
+            dependencies: ["WeirPolicy", "WeirInventory", "WeirCompiler", "WeirEmulator", "InputTestSupport"],
+            swiftSettings: strict),
+        .testTarget(
+            name: "WeirFuzzTests", dependencies: ["weir", "InputProperties", "InputTestSupport"],
+            swiftSettings: strict),
         .testTarget(
             name: "WeirDifferentialTests",
             dependencies: [
@@ -178,3 +190,11 @@ let package = Package(
     swiftLanguageModes: [.v6],
     cLanguageStandard: .c2x
 )
+
+// libFuzzer brings its own main, so the harness exists only in the build that scripts/fuzz --guided makes.
+if Context.environment["WEIR_GUIDED_FUZZ"] != nil {
+    package.targets.append(
+        .executableTarget(
+            name: "GuidedFuzz", dependencies: ["InputProperties"], path: "Tests/GuidedFuzz",
+            swiftSettings: strict + [.unsafeFlags(["-parse-as-library"])]))
+}

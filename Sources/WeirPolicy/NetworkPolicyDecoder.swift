@@ -25,7 +25,8 @@ struct NetworkPolicyDecoder {
         let subject = WrittenSelector(podSelector, keys: .kubernetes, &diagnostics).selector
         return PolicySpec(
             origin: origin(section: nil, index: 0, at: location),
-            subject: .endpoints(subject.adding(Scope.inNamespace(namespace))), selects: directions, enforces: directions,
+            subject: .endpoints(subject.adding(Scope.inNamespace(namespace))), selects: directions,
+            enforces: directions,
             // Rules of a direction that policyTypes leaves out have no effect.
             rules: rules.filter { directions.contains($0.direction) })
     }
