@@ -100,7 +100,7 @@ package struct FlowResolver: Sendable {
         }
     }
 
-    /// The other end's own node; else the one with the address, or the only one.
+    /// The other end's own node; else the one with the address; else the only one, or the only one with pods.
     private func node(ofHost host: End, opposite: End) throws(FlowError) -> Node? {
         if let pod = opposite.endpoint { return inventory.node(named: pod.node) }
         if let address = host.addresses.first {
@@ -110,10 +110,11 @@ package struct FlowResolver: Sendable {
             return node
         }
         if let address = opposite.isHost ? opposite.addresses.first : nil { return nodesByAddress[address] }
-        guard inventory.nodes.count == 1 else {
-            throw FlowError("the inventory has \(inventory.nodes.count) nodes: write host:ADDR")
+        let withPods = Set(inventory.endpoints.map(\.node))
+        for nodes in [inventory.nodes, inventory.nodes.filter({ withPods.contains($0.name) })] where nodes.count == 1 {
+            return nodes.first
         }
-        return inventory.nodes.first
+        throw FlowError("the inventory has \(inventory.nodes.count) nodes: write host:ADDR")
     }
 
     private func family(of flow: Flow, _ from: End, _ to: End) throws(FlowError) -> AddressFamily {
