@@ -1,7 +1,7 @@
 internal import WeirModel
 
 /// What differs between AdminNetworkPolicy, BaselineAdminNetworkPolicy (`v1alpha1`) and ClusterNetworkPolicy
-/// (`v1alpha2`). Facts are those of `apis/` in kubernetes-sigs/network-policy-api, its CEL rules included.
+/// (`v1alpha2`, and `v1beta1` of the same shape). Facts are those of `apis/` in kubernetes-sigs/network-policy-api, its CEL rules included.
 struct AdminDialect {
     /// How a rule says which ports it is about.
     enum PortField: String {

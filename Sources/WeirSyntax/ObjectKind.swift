@@ -50,7 +50,7 @@ package enum ObjectKind: Hashable, Sendable {
             group: "policy.networking.k8s.io", kind: "BaselineAdminNetworkPolicy", versions: ["v1alpha1"],
             meaning: .policy(.baselineAdminNetworkPolicy)),
         Known(
-            group: "policy.networking.k8s.io", kind: "ClusterNetworkPolicy", versions: ["v1alpha2"],
+            group: "policy.networking.k8s.io", kind: "ClusterNetworkPolicy", versions: ["v1alpha2", "v1beta1"],
             meaning: .policy(.clusterNetworkPolicy)),
         Known(group: "weir.dev", kind: "Endpoint", versions: ["v1"], meaning: .inventory(.weirEndpoint)),
         Known(group: "weir.dev", kind: "KubeAPIServer", versions: ["v1"], meaning: .inventory(.weirKubeAPIServer)),

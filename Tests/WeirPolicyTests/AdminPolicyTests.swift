@@ -48,6 +48,15 @@ private let db = requirement("app", .in, ["db"], source: "k8s")
         #expect(try #require(decoded.spec).subject == .endpoints(LabelSelector([db, anyNamespace])))
     }
 
+    @Test("v1beta1 says the same as v1alpha2") func versions() throws {
+        let sections =
+            "  egress: [{action: Accept, to: [{networks: [10.0.0.0/8]}], protocols: [{tcp: {destinationPort: {number: 1}}}]}]"
+        let decoded = ["v1alpha2", "v1beta1"].map { Decoded(clusterPolicy(sections, version: $0)) }
+        #expect(decoded.allSatisfy(\.findings.isEmpty))
+        let specs = try decoded.map { try #require($0.spec) }
+        #expect(specs[0] == specs[1])
+    }
+
     @Test(
         "directions with rules are selected, none is enforced",
         arguments: [

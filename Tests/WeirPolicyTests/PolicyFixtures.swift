@@ -127,10 +127,12 @@ func baselinePolicy(_ sections: String, subject: String = "{namespaces: {}}") ->
 }
 
 /// A ClusterNetworkPolicy `c` of priority 10 for every pod; `sections` is indented by two.
-func clusterPolicy(_ sections: String, tier: String = "Admin", subject: String = "{namespaces: {}}") -> Sample {
+func clusterPolicy(
+    _ sections: String, version: String = "v1alpha2", tier: String = "Admin", subject: String = "{namespaces: {}}"
+) -> Sample {
     Sample(
         """
-        apiVersion: policy.networking.k8s.io/v1alpha2
+        apiVersion: policy.networking.k8s.io/\(version)
         kind: ClusterNetworkPolicy
         metadata: {name: c}
         spec:

@@ -61,7 +61,7 @@ import WeirDiagnostics
         Refusal(
             "for a kind in the version of another", .unknownKind,
             Sample("apiVersion: policy.networking.k8s.io/v1alpha1\nkind: ⟦ClusterNetworkPolicy\nmetadata: {name: p}"),
-            says: "policy.networking.k8s.io/v1alpha2, not"),
+            says: "policy.networking.k8s.io/v1alpha2 and policy.networking.k8s.io/v1beta1, not"),
         Refusal(
             "for an unknown kind of the policy API", .unknownKind,
             Sample("apiVersion: policy.networking.k8s.io/v1alpha1\nkind: ⟦AdminNetPolicy\nmetadata: {name: p}"),
