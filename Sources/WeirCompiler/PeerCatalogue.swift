@@ -17,8 +17,9 @@ struct PeerCatalogue: Sendable {
 
     private let distinctions: RuleSetResolution.Distinctions
 
+    /// - Parameter node: nil is none of them: every node is a remote one, and each is a host beside.
     init(
-        inventory: Inventory, node: String, distinctions: RuleSetResolution.Distinctions, options: PolicyOptions
+        inventory: Inventory, node: String?, distinctions: RuleSetResolution.Distinctions, options: PolicyOptions
     ) {
         self.distinctions = distinctions
         addFixedKinds()
@@ -73,18 +74,12 @@ struct PeerCatalogue: Sendable {
         }
     }
 
-    private mutating func addNodes(_ inventory: Inventory, node: String, options: PolicyOptions) {
+    private mutating func addNodes(_ inventory: Inventory, node: String?, options: PolicyOptions) {
         let servers = Set(inventory.kubeAPIServerAddresses)
-        var host = PeerCandidate(kind: .host, labels: LabelSet([.reserved(.host)]))
-        if let own = inventory.node(named: node) {
-            if own.isKubeAPIServer || own.addresses.contains(where: servers.contains) {
-                host.labels = LabelSet([.reserved(.host), .reserved(.kubeAPIServer)])
-            }
-            if options.cidrMatchesNodes { host.prefixes = own.addresses.map { Prefix(host: $0) } }
-            if distinctions.nodeLabels { host.nodeLabels = own.labelSet }
-            if !distinctions.networks.isEmpty { host.networks = own.addresses.map { Prefix(host: $0) } }
+        let hostIndex = index(of: host(node.flatMap { inventory.node(named: $0) }, servers, options))
+        if node == nil {
+            for host in inventory.nodes { _ = index(of: self.host(host, servers, options)) }
         }
-        let hostIndex = index(of: host)
         for other in inventory.nodes {
             for address in other.addresses {
                 if other.name == node {
@@ -100,6 +95,19 @@ struct PeerCatalogue: Sendable {
                 addresses.append((address, index(of: candidate)))
             }
         }
+    }
+
+    /// The node itself, as its own endpoints see it; nil is a node that the inventory does not have.
+    private func host(_ own: Node?, _ servers: Set<IPAddress>, _ options: PolicyOptions) -> PeerCandidate {
+        var host = PeerCandidate(kind: .host, labels: LabelSet([.reserved(.host)]))
+        guard let own else { return host }
+        if own.isKubeAPIServer || own.addresses.contains(where: servers.contains) {
+            host.labels = LabelSet([.reserved(.host), .reserved(.kubeAPIServer)])
+        }
+        if options.cidrMatchesNodes { host.prefixes = own.addresses.map { Prefix(host: $0) } }
+        if distinctions.nodeLabels { host.nodeLabels = own.labelSet }
+        if !distinctions.networks.isEmpty { host.networks = own.addresses.map { Prefix(host: $0) } }
+        return host
     }
 
     /// Rule prefixes cut the outside into regions in which every CIDR rule is constant. A region inside
