@@ -24,7 +24,7 @@ struct RuleEffects {
         for index in order {
             let rule = resolution.rules[index]
             guard !cellsOfOrigin[rule.origin].isEmpty else { continue }
-            guard !isNeeded(rule.origin) else {
+            guard !isNeeded(rule.origin, without: []), !isNeeded(rule.origin, without: leftOut) else {
                 effects[index] = .decides
                 continue
             }
@@ -41,11 +41,11 @@ struct RuleEffects {
         return (width(left), right.origin) < (width(right), left.origin)
     }
 
-    /// Whether a verdict changes without it, where all that is left out already is missing, too.
-    private func isNeeded(_ origin: Int) -> Bool {
+    /// Whether a verdict changes without it, where others are missing already.
+    private func isNeeded(_ origin: Int, without missing: Set<Int>) -> Bool {
         cellsOfOrigin[origin].contains { index in
             let cell = cells[index]
-            let remaining = cell.inputs.filter { !leftOut.contains($0.origin) }
+            let remaining = cell.inputs.filter { !missing.contains($0.origin) }
             let before = Verdicts(PortTable(remaining, cell.decision), cell.decision)
             let after = Verdicts(PortTable(remaining.filter { $0.origin != origin }, cell.decision), cell.decision)
             return before != after
@@ -64,12 +64,20 @@ struct RuleEffects {
             let table = PortTable(others, cell.decision)
             for input in cell.inputs where input.origin == rule.origin {
                 let rulings = table.rulings(within: input.ports, fallback: cell.decision.fallback)
-                deciding.formUnion(rulings.filter { $0.kind != .defaultDeny }.flatMap(\.origins))
+                deciding.formUnion(rulings.flatMap(\.origins))
+                deciding.formUnion(others.filter { isPass($0, before: input) }.map(\.origin))
                 hasSay = hasSay || matters(input, among: others, cell, rulings)
             }
         }
         let origins = deciding.sorted().map { resolution.origins[$0] }
         return hasSay ? .redundant(with: origins) : .shadowed(by: origins)
+    }
+
+    /// Whether a rule that certainly matches leaves the ordered tier before another is asked; nothing names it.
+    private func isPass(_ pass: AppliedInput, before input: AppliedInput) -> Bool {
+        pass.action == .pass && pass.isCertain && (pass.tier < .network) == (input.tier < .network)
+            && (pass.tier > .network) == (input.tier > .network)
+            && (pass.tier, pass.spec, pass.origin) < (input.tier, input.spec, input.origin)
     }
 
     /// Whether it would make a difference if the rule said something else. A deny beside another deny of its tier
