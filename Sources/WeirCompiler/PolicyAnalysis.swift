@@ -56,4 +56,21 @@ package struct PolicyAnalysis: Sendable {
             resolution.ruleSets[$0.egress].fallback.kind != .allow
         }
     }
+
+    /// The node whose maps will be largest, as far as that shows before compiling: by distinct rule sets, then by
+    /// endpoints, then by name. nil where there is no node.
+    package static func fullestNode(policies: PolicySet, inventory: Inventory, options: PolicyOptions) -> String? {
+        let resolution = RuleSetResolution(
+            policies: policies, endpoints: inventory.endpoints, hosts: [], options: options)
+        var ruleSets: [String: Set<Int>] = [:]
+        var endpoints: [String: Int] = [:]
+        for node in inventory.nodes { ruleSets[node.name] = [] }
+        for (endpoint, directions) in zip(inventory.endpoints, resolution.endpointRuleSets) {
+            ruleSets[endpoint.node, default: []].formUnion([directions.egress, directions.ingress])
+            endpoints[endpoint.node, default: 0] += 1
+        }
+        return ruleSets.keys.max {
+            (ruleSets[$0]?.count ?? 0, endpoints[$0] ?? 0, $1) < (ruleSets[$1]?.count ?? 0, endpoints[$1] ?? 0, $0)
+        }
+    }
 }

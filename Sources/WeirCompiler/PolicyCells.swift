@@ -27,7 +27,8 @@ struct PolicyCells: Sendable {
         let everyPort = Array(Set(inventory.endpoints.flatMap(\.ports))).sorted()
         var known: Set<Key> = []
         for ruleSet in resolution.ruleSets {
-            let namesMatter = ruleSet.direction == .egress && ruleSet.rules.contains { resolution.rules[$0].rule.ports.hasNames }
+            let namesMatter =
+                ruleSet.direction == .egress && ruleSet.rules.contains { resolution.rules[$0].rule.ports.hasNames }
             for meeting in classes.meetings(of: ruleSet, resolution: resolution) {
                 let candidate = meeting.candidate
                 let key = Key(

@@ -47,7 +47,8 @@ struct RemovalPropertyTests {
                 switch proto {
                 case .icmp, .icmpv6: world.pick([0, 3, 8, 128])
                 case .tcp, .udp, .sctp:
-                    world.chance(3) ? UInt16.random(in: 0...65535, using: &world.generator) : world.pick(RandomWorld.ports)
+                    world.chance(3)
+                        ? UInt16.random(in: 0...65535, using: &world.generator) : world.pick(RandomWorld.ports)
                 default: 0
                 }
             return FlowQuery(
