@@ -1,8 +1,8 @@
 internal import WeirCompiler
-internal import WeirDiagnostics
+package import WeirDiagnostics
 internal import WeirImage
 internal import WeirMaps
-internal import WeirModel
+package import WeirModel
 
 /// How full the maps of one node will be, as `weir apply` would make them.
 package struct CapacityForecast: Sendable, Encodable {
@@ -13,6 +13,14 @@ package struct CapacityForecast: Sendable, Encodable {
         package var maxEntries: Int
         package var limit: Int
         package var bytes: Int
+
+        package init(map: String, entries: Int, maxEntries: Int, limit: Int, bytes: Int) {
+            self.map = map
+            self.entries = entries
+            self.maxEntries = maxEntries
+            self.limit = limit
+            self.bytes = bytes
+        }
     }
 
     /// nil: nobody is on any node.
@@ -43,8 +51,14 @@ package struct CapacityForecast: Sendable, Encodable {
         }
     }
 
+    /// Of a node whose maps are known.
+    package init(node: String, maps: [Map]) {
+        self.node = node
+        self.maps = maps
+    }
+
     /// From half of a limit on, at the node.
-    func findings(_ inventory: Inventory) -> [Diagnostic] {
+    package func findings(_ inventory: Inventory) -> [Diagnostic] {
         guard let node,
             let place = inventory.node(named: node)?.location
                 ?? inventory.endpoints.first(where: { $0.node == node })?.location

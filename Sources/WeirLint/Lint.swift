@@ -18,12 +18,14 @@ package struct LintReport: Sendable {
 
     /// - Parameters:
     ///   - node: endpoints of this node only are subjects, and its maps are forecast; nil is every endpoint, and the
-    ///     fullest node. Peers are looked for everywhere in either case.
+    ///     fullest node, or the only one. Peers are looked for everywhere in either case.
     ///   - disabled: these are not reported.
     package init(
         policies: PolicySet, inventory: Inventory, node: String? = nil, options: PolicyOptions = PolicyOptions(),
         disabled: Set<DiagnosticID> = []
     ) {
+        let nodes = Set(inventory.nodes.map(\.name)).union(inventory.endpoints.map(\.node))
+        let node = node ?? (nodes.count == 1 ? nodes.first : nil)
         let population = Population(inventory)
         let analysis = PolicyAnalysis(policies: policies, inventory: inventory, node: node, options: options)
         capacity = CapacityForecast(policies: policies, inventory: inventory, node: node, options: options)

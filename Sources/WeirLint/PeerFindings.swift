@@ -43,7 +43,7 @@ struct PeerFindings {
     private func reportAbsentReserved(_ selector: LabelSelector, _ findings: inout DiagnosticsCollector) -> Bool {
         for requirement in selector.requirements
         where requirement.key.source == WellKnownLabel.reservedSource && [.in, .exists].contains(requirement.operator) {
-            guard let entity = Entity(rawValue: requirement.key.name), Self.never.contains(entity) else { continue }
+            guard let entity = Entity(rawValue: requirement.key.name), isAbsent(entity) else { continue }
             report(entity, &findings)
             return true
         }
@@ -79,19 +79,20 @@ struct PeerFindings {
     /// Cilium's agent gives these identities; here nobody does.
     private static let never: Set<Entity> = [.`init`, .health, .unmanaged, .ingress]
 
+    private func isAbsent(_ entity: Entity) -> Bool {
+        Self.never.contains(entity)
+            || entity == .kubeAPIServer && inventory.kubeAPIServerAddresses.isEmpty
+                && !inventory.nodes.contains(where: \.isKubeAPIServer)
+    }
+
     private func report(_ entity: Entity, _ findings: inout DiagnosticsCollector) {
-        if Self.never.contains(entity) {
-            findings.warning(
-                .absentEntity, "nothing is \"\(entity.rawValue)\" here: only Cilium's agent gives that identity",
-                at: place)
-        } else if entity == .kubeAPIServer, inventory.kubeAPIServerAddresses.isEmpty,
-            !inventory.nodes.contains(where: \.isKubeAPIServer)
-        {
-            findings.warning(
-                .absentEntity,
-                "the inventory has no \"\(entity.rawValue)\": neither EndpointSlices of Service default/kubernetes nor "
-                    + "a node marked so", at: place)
-        }
+        guard isAbsent(entity) else { return }
+        findings.warning(
+            .absentEntity,
+            Self.never.contains(entity)
+                ? "nothing is \"\(entity.rawValue)\" here: only Cilium's agent gives that identity"
+                : "the inventory has no \"\(entity.rawValue)\": neither EndpointSlices of Service default/kubernetes nor a "
+                    + "node marked so", at: place)
     }
 
     // MARK: CIDRs

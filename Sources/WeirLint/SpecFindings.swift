@@ -63,7 +63,7 @@ struct SpecFindings {
         switch rule.peers {
         case .list([]):
             rule.ports == .any && spec.enforces.contains(rule.direction)
-                && spec.rules.count { $0.direction == rule.direction } == 1
+                && spec.rules.count { $0.direction == rule.direction && $0.action == rule.action } == 1
         case .list([.entity(.none)]): true
         default: false
         }
