@@ -22,28 +22,29 @@ struct CandidateIndex {
 
     /// Every candidate that may match, some perhaps twice.
     func asked(by peers: Peers) -> [Int] {
-        guard let needed = Self.neededLabels(peers) else { return Array(0..<count) }
-        return others + needed.flatMap { endpointsWithLabel[$0.name]?[$0.value] ?? [] }
-    }
-
-    /// Labels of which an endpoint must have at least one to match, or nil where none is certain.
-    private static func neededLabels(_ peers: Peers) -> [(name: String, value: String)]? {
-        guard case .list(let list) = peers else { return nil }
-        var needed: [(name: String, value: String)] = []
+        guard case .list(let list) = peers else { return Array(0..<count) }
+        var asked = others
         for peer in list {
             switch peer {
             // Never an endpoint.
             case .cidr, .nodes, .service: continue
-            case .entity, .network: return nil
+            case .entity, .network: return Array(0..<count)
             case .selector(let selector):
-                let choices = selector.requirements.filter { $0.operator == .in }
-                // The namespace is the widest of them, so it is the last choice.
-                guard
-                    let best = choices.first(where: { $0.key.name != WellKnownLabel.namespace }) ?? choices.first
-                else { return nil }
-                needed += best.values.map { (best.key.name, $0) }
+                guard let few = endpoints(neededBy: selector) else { return Array(0..<count) }
+                asked += few
             }
         }
-        return needed
+        return asked
+    }
+
+    /// The endpoints that have a label of the requirement that fewest have; nil where no label is needed.
+    private func endpoints(neededBy selector: LabelSelector) -> [Int]? {
+        var fewest: [[Int]]?
+        for requirement in selector.requirements where requirement.operator == .in {
+            let buckets = requirement.values.map { endpointsWithLabel[requirement.key.name]?[$0] ?? [] }
+            if let known = fewest, known.joined().count <= buckets.joined().count { continue }
+            fewest = buckets
+        }
+        return fewest.map { Array($0.joined()) }
     }
 }

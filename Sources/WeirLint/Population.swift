@@ -35,13 +35,14 @@ struct Population: Sendable {
 
     /// Indices of the endpoints that a selector chooses, ascending.
     func endpoints(matching selector: LabelSelector) -> [Int] {
-        let choices = selector.requirements.filter { $0.operator == .in }.map { requirement in
-            Set(requirement.values.flatMap { endpointsWithLabel[requirement.key.name]?[$0] ?? [] })
+        var fewest: [[Int]]?
+        for requirement in selector.requirements where requirement.operator == .in {
+            let buckets = requirement.values.map { endpointsWithLabel[requirement.key.name]?[$0] ?? [] }
+            if let known = fewest, known.joined().count <= buckets.joined().count { continue }
+            fewest = buckets
         }
-        guard let fewest = choices.min(by: { $0.count < $1.count }) else {
-            return everybody.filter { selector.matches(endpoints[$0].labels) }
-        }
-        return fewest.filter { selector.matches(endpoints[$0].labels) }.sorted()
+        guard let fewest else { return everybody.filter { selector.matches(endpoints[$0].labels) } }
+        return Set(fewest.joined()).filter { selector.matches(endpoints[$0].labels) }.sorted()
     }
 
     /// The addresses of the cluster in a prefix, sorted.
