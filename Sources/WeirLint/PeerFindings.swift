@@ -30,7 +30,7 @@ struct PeerFindings {
 
     private func report(_ selector: LabelSelector, _ findings: inout DiagnosticsCollector) {
         if reportAbsentReserved(selector, &findings) { return }
-        guard population.endpoints(matching: selector).isEmpty, !Population.choosesOutsiders(selector) else {
+        guard !population.hasEndpoint(matching: selector), !Population.choosesOutsiders(selector) else {
             reportNamespaces(selector, &findings)
             return
         }

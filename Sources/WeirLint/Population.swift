@@ -35,14 +35,22 @@ struct Population: Sendable {
 
     /// Indices of the endpoints that a selector chooses, ascending.
     func endpoints(matching selector: LabelSelector) -> [Int] {
+        Set(asked(by: selector)).filter { selector.matches(endpoints[$0].labels) }.sorted()
+    }
+
+    func hasEndpoint(matching selector: LabelSelector) -> Bool {
+        asked(by: selector).contains { selector.matches(endpoints[$0].labels) }
+    }
+
+    /// Those with a label of the requirement that fewest have, or everybody; some perhaps twice.
+    private func asked(by selector: LabelSelector) -> [Int] {
         var fewest: [[Int]]?
         for requirement in selector.requirements where requirement.operator == .in {
             let buckets = requirement.values.map { endpointsWithLabel[requirement.key.name]?[$0] ?? [] }
             if let known = fewest, known.joined().count <= buckets.joined().count { continue }
             fewest = buckets
         }
-        guard let fewest else { return everybody.filter { selector.matches(endpoints[$0].labels) } }
-        return Set(fewest.joined()).filter { selector.matches(endpoints[$0].labels) }.sorted()
+        return fewest.map { Array($0.joined()) } ?? everybody
     }
 
     /// The addresses of the cluster in a prefix, sorted.
