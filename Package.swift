@@ -107,11 +107,25 @@ let package = Package(
         .target(
             name: "MapConformance", dependencies: ["WeirMaps", "WeirTestSupport"], path: "Tests/MapConformance",
             swiftSettings: strict),
-        .testTarget(name: "WeirProjectTests", dependencies: ["WeirDiagnostics"], swiftSettings: strict),
-        .testTarget(name: "WeirSyntaxTests", dependencies: ["WeirSyntax", "InputTestSupport"], swiftSettings: strict),
+        .target(
+            name: "InputProperties",
+            dependencies: ["WeirPolicy", "WeirInventory", "WeirCompiler", "WeirEmulator", "WeirTestSupport"],
+            path: "Tests/InputProperties", swiftSettings: strict),
+        .testTarget(
+            name: "WeirProjectTests",
+            dependencies: [
+                "WeirDiagnostics", "WeirSyntax", "WeirPolicy", "WeirInventory", "WeirCompiler", "InputTestSupport",
+            ],
+            swiftSettings: strict),
+        .testTarget(
+            name: "WeirSyntaxTests", dependencies: ["WeirSyntax", "InputTestSupport", "WeirTestSupport"],
+            swiftSettings: strict),
         .testTarget(name: "WeirPolicyTests", dependencies: ["WeirPolicy", "InputTestSupport"], swiftSettings: strict),
         .testTarget(
-            name: "WeirInventoryTests", dependencies: ["WeirInventory", "WeirPolicy", "InputTestSupport"],
+            name: "WeirInventoryTests",
+            dependencies: [
+                "WeirInventory", "WeirCompiler", "WeirPolicy", "InputTestSupport", "WeirTestSupport",
+            ],
             swiftSettings: strict),
         .testTarget(
             name: "WeirCompilerTests",
@@ -159,6 +173,14 @@ let package = Package(
                 "WeirPolicy", "WeirInventory", "WeirCompiler", "WeirEmulator", "WeirKernel", "WeirTestSupport",
             ],
             swiftSettings: strict),
+        // What the Kubernetes APIs promise, as tables that a person can check.
+        .testTarget(
+            name: "WeirSituationTests",
+            dependencies: ["WeirPolicy", "WeirInventory", "WeirCompiler", "WeirEmulator", "InputTestSupport"],
+            swiftSettings: strict),
+        .testTarget(
+            name: "WeirFuzzTests", dependencies: ["weir", "InputProperties", "InputTestSupport"],
+            swiftSettings: strict),
         .testTarget(
             name: "WeirDifferentialTests",
             dependencies: [
@@ -179,3 +201,11 @@ let package = Package(
     swiftLanguageModes: [.v6],
     cLanguageStandard: .c2x
 )
+
+// libFuzzer brings its own main, so the harness exists only in the build that scripts/fuzz --guided makes.
+if Context.environment["WEIR_GUIDED_FUZZ"] != nil {
+    package.targets.append(
+        .executableTarget(
+            name: "GuidedFuzz", dependencies: ["InputProperties"], path: "Tests/GuidedFuzz",
+            swiftSettings: strict + [.unsafeFlags(["-parse-as-library"])]))
+}

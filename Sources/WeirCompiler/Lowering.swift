@@ -89,7 +89,7 @@ struct Lowering {
             records.append(
                 Image.EndpointRecord(
                     name: Image.hostName, id: value.id, addresses: inventory.node(named: node)?.addresses ?? [],
-                    value: value.abiBytes, attachment: .host))
+                    value: value.abiBytes, attachment: nil))
         }
         return records
     }
@@ -272,7 +272,7 @@ private struct IdentityNumbers {
                     candidate.prefixes.first { $0.length > 0 }.map { "cidr:\($0)" } ?? candidate.labels.description
                 case .unknownPod: "unknown-pod"
                 case .masqueraded: "masqueraded"
-                case .service: "service"
+                case .service: candidate.prefixes.first.map { "service:\($0.address)" } ?? "service"
                 case .multicast: "multicast"
                 }
             numbers.append(UInt32(distinct.append(name).index))

@@ -23,7 +23,7 @@ struct PeerCandidate: Hashable, Sendable {
         case unknownPod
         /// A forwarded packet with a node's source: anybody.
         case masqueraded
-        /// A Service address before translation. Beyond its `frontends` it may be anybody.
+        /// A Service address before translation. What answers beyond its `frontends`, nobody knows.
         case service
         case multicast
 
@@ -40,7 +40,7 @@ struct PeerCandidate: Hashable, Sendable {
     var kind: Kind
     var labels = LabelSet([])
     /// What CIDR rules are compared with: the region of an outside candidate; a node's addresses
-    /// where CIDR rules match nodes.
+    /// where CIDR rules match nodes; a Service's address.
     var prefixes: [Prefix] = []
     /// What an egress rule's named ports mean at this peer. Sorted.
     var ports: [NamedPort] = []
@@ -108,7 +108,8 @@ struct PeerCandidate: Hashable, Sendable {
             prefixes.contains { prefix in
                 block.prefix.contains(prefix) && !block.except.contains { $0.contains(prefix) }
             } ? .yes : .no
-        case .masqueraded, .service: .possibly
+        case .masqueraded: .possibly
+        case .service: prefixes.contains { block.prefix.contains($0) } ? .possibly : .no
         case .multicast:
             prefixes.contains { $0.contains(block.prefix) || block.prefix.contains($0) } ? .possibly : .no
         }
@@ -125,8 +126,8 @@ struct PeerCandidate: Hashable, Sendable {
             let covered = networks.count(where: covers)
             return covered == 0 ? .no : covered == networks.count ? .yes : .possibly
         case .outside: return prefixes.contains(where: covers) ? .yes : .no
-        case .unknownPod, .masqueraded, .service: return .possibly
-        case .multicast: return matches(block)
+        case .unknownPod, .masqueraded: return .possibly
+        case .multicast, .service: return matches(block)
         }
     }
 

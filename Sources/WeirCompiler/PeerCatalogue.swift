@@ -159,7 +159,8 @@ struct PeerCatalogue: Sendable {
             let frontends = (backends[address] ?? [:]).sorted { $0.key < $1.key }.map { key, backends in
                 Frontend(protocol: key.protocol, port: key.port, backends: backends)
             }
-            let candidate = index(of: PeerCandidate(kind: .service, frontends: frontends))
+            let candidate = index(
+                of: PeerCandidate(kind: .service, prefixes: [Prefix(host: address)], frontends: frontends))
             addresses.append((address, candidate))
             serviceCandidates[address] = candidate
         }

@@ -30,20 +30,24 @@ package enum DiagnosticID: String, Sendable, CaseIterable, Codable {
     case invalidSelector = "invalid-selector"
     case unknownEntity = "unknown-entity"
     case tooManyPorts = "too-many-ports"
+    case tooManyItems = "too-many-items"
 
     // Rules
     case conflictingFields = "conflicting-fields"
     case emptyPolicy = "empty-policy"
     case exceptOutsideCIDR = "except-outside-cidr"
+    case hostFirewallOff = "host-firewall-off"
 
     // Several objects together
     case duplicateName = "duplicate-name"
     case unknownGroup = "unknown-group"
+    case equalPriority = "equal-priority"
     case duplicateAddress = "duplicate-address"
     case duplicateInterface = "duplicate-interface"
     case unknownNode = "unknown-node"
     case ambiguousNode = "ambiguous-node"
     case tooManyAddresses = "too-many-addresses"
+    case serviceWithoutEndpoints = "service-without-endpoints"
     case invalidFlow = "invalid-flow"
     case invalidBundle = "invalid-bundle"
     case serviceBackendsDisagree = "service-backends-disagree"

@@ -18,10 +18,11 @@ package struct Image: Hashable, Sendable {
         package var addresses: [IPAddress]
         /// The bytes of a `weir_endpoint`.
         package var value: [UInt8]
-        package var attachment: Endpoint.Attachment
+        /// nil for the host, which has no interface of its own.
+        package var attachment: Endpoint.Attachment?
 
         package init(
-            name: String, id: UInt32, addresses: [IPAddress], value: [UInt8], attachment: Endpoint.Attachment
+            name: String, id: UInt32, addresses: [IPAddress], value: [UInt8], attachment: Endpoint.Attachment?
         ) {
             self.name = name
             self.id = id

@@ -50,7 +50,7 @@ extension Image {
             case .byAddress: writer.string("")
             case .interface(let name): writer.string("i\(name)")
             case .networkNamespace(let name): writer.string("n\(name)")
-            case .host: writer.string("h")
+            case nil: writer.string("h")
             }
         }
         writer.array(SlotMap.allCases.sorted()) { writer, map in
@@ -114,12 +114,12 @@ extension Image {
             let addresses = try reader.array { reader throws(ImageFormatError) in try reader.address() }
             let value = try reader.bytes()
             let hint = try reader.string()
-            let attachment: Endpoint.Attachment
+            let attachment: Endpoint.Attachment?
             switch hint.first {
             case nil: attachment = .byAddress
             case "i": attachment = .interface(String(hint.dropFirst()))
             case "n": attachment = .networkNamespace(String(hint.dropFirst()))
-            case "h": attachment = .host
+            case "h": attachment = nil
             default: throw ImageFormatError(description: "unknown attachment '\(hint)' of endpoint \(name)")
             }
             return EndpointRecord(name: name, id: id, addresses: addresses, value: value, attachment: attachment)

@@ -15,8 +15,9 @@ struct Assembly {
     private var endpoints: [EndpointDraft] = []
     private var nodes: [String: NodeDraft] = [:]
     private var namespaces: [String: [String: String]] = [:]
-    private var services: [Service] = []
-    private var kubeAPIServerAddresses: [IPAddress] = []
+    private var services: [ServiceDraft] = []
+    private var endpointSlices: [EndpointSliceDraft] = []
+    private var kubeAPIServers: [LocatedAddress] = []
 
     init(options: InventoryOptions) { self.options = options }
 
@@ -25,8 +26,9 @@ struct Assembly {
         case .endpoint(let draft): endpoints.append(draft)
         case .node(let draft): merge(draft)
         case .namespace(let name, let labels): namespaces[name] = labels
-        case .service(let service): services.append(service)
-        case .kubeAPIServerAddresses(let addresses): kubeAPIServerAddresses += addresses
+        case .service(let draft): services.append(draft)
+        case .endpointSlice(let draft): endpointSlices.append(draft)
+        case .kubeAPIServer(let addresses): kubeAPIServers += addresses
         case .skippedPod(let counter): skipped[keyPath: counter] += 1
         }
     }
@@ -41,6 +43,7 @@ struct Assembly {
         main.labels.merge(supplement.labels) { own, _ in own }
         main.addresses += supplement.addresses
         main.podCIDRs += supplement.podCIDRs
+        main.wireGuard = main.wireGuard ?? supplement.wireGuard
         nodes[draft.name] = main
     }
 
@@ -49,9 +52,10 @@ struct Assembly {
         if documentsAreSound { resolveNodes(&diagnostics) }
         checkAddresses(&diagnostics)
         checkInterfaces(&diagnostics)
+        if documentsAreSound { checkSlices(&diagnostics) }
         return Inventory(
-            endpoints: endpoints.map(endpoint), nodes: nodes.values.map(node),
-            kubeAPIServerAddresses: kubeAPIServerAddresses, services: services, skipped: skipped)
+            endpoints: endpoints.map(endpoint), nodes: nodes.values.map(node) + nodesWithoutDocument,
+            kubeAPIServerAddresses: kubeAPIServerAddresses, services: joinedServices, skipped: skipped)
     }
 
     private func endpoint(_ draft: EndpointDraft) -> Endpoint {
@@ -77,7 +81,58 @@ struct Assembly {
     private func node(_ draft: NodeDraft) -> Node {
         Node(
             name: draft.name, labels: draft.labels, addresses: Array(Set(draft.addresses.map(\.address))),
-            podCIDRs: Array(Set(draft.podCIDRs)), isKubeAPIServer: draft.isKubeAPIServer, location: draft.location)
+            podCIDRs: Array(Set(draft.podCIDRs)), isKubeAPIServer: draft.isKubeAPIServer,
+            wireGuard: draft.wireGuard, location: draft.location)
+    }
+
+    /// The Service `default/kubernetes` is the API server's own.
+    private var kubeAPIServerAddresses: [IPAddress] {
+        kubeAPIServers.map(\.address)
+            + endpointSlices.filter { $0.namespace == "default" && $0.serviceName == "kubernetes" }
+            .flatMap(\.listedAddresses)
+    }
+
+    /// Those that only an endpoint names.
+    private var nodesWithoutDocument: [Node] {
+        var found: [String: Node] = [:]
+        for draft in endpoints.sorted(by: { $0.location < $1.location }) {
+            guard let name = draft.node?.text, !name.isEmpty, nodes[name] == nil, found[name] == nil else { continue }
+            found[name] = Node(
+                name: name, labels: [:], addresses: [], podCIDRs: [], isKubeAPIServer: false, location: draft.location)
+        }
+        return Array(found.values)
+    }
+
+    /// Each Service port with the backends that its slices give the port of that name and protocol.
+    private var joinedServices: [Service] {
+        let slices = Dictionary(grouping: endpointSlices) { [$0.namespace, $0.serviceName] }
+        return services.map { draft in
+            let own = slices[[draft.namespace, draft.name]] ?? []
+            let ports = draft.ports.map { port in
+                var backends = port.backends
+                for slice in own {
+                    for target in slice.ports where target.name == port.name && target.protocol == port.protocol {
+                        backends += slice.addresses.map { Service.Backend(address: $0, port: target.port) }
+                    }
+                }
+                return Service.Port(name: port.name, protocol: port.protocol, port: port.port, backends: backends)
+            }
+            return Service(
+                namespace: draft.namespace, name: draft.name, labels: draft.labels, selector: draft.selector,
+                addresses: draft.addresses, ports: ports, location: draft.location)
+        }
+    }
+
+    /// Services that choose pods and not one slice in total: somebody did not ask for the slices.
+    private func checkSlices(_ diagnostics: inout DiagnosticsCollector) {
+        guard endpointSlices.isEmpty else { return }
+        let lacking = services.filter { $0.needsSlices && $0.selector != nil }
+        guard let first = lacking.min(by: { $0.location < $1.location }) else { return }
+        diagnostics.warning(
+            .serviceWithoutEndpoints,
+            "\(lacking.count == 1 ? "a Service has" : "\(lacking.count) Services have") a selector and the inventory "
+                + "has no EndpointSlice, so nothing reaches their addresses; add endpointslices to what kubectl gets",
+            at: first.location)
     }
 
     /// Fills in the one node of the inventory where an endpoint of ours leaves it out.
@@ -96,7 +151,7 @@ struct Assembly {
                 }
                 continue
             }
-            if !nodes.isEmpty, nodes[node.text] == nil {
+            if !nodes.isEmpty, nodes[node.text] == nil, !node.text.isEmpty {
                 var message = "there is no node \"\(node.text)\""
                 if let nearest = nearestName(to: node.text, among: nodes.keys) {
                     message += "; did you mean \(nearest)?"

@@ -14,20 +14,28 @@ package struct InventoryOptions: Hashable, Sendable {
     }
 }
 
-/// What `documents` say about pods, nodes and services. Policies and other API groups are counted as skipped.
+/// What the documents say about pods, nodes and services, one at a time: a document may be forgotten once it is added.
 ///
-/// Every problem of every document is reported, and a document with an error contributes nothing.
-/// The result does not depend on the order of the documents. No document at all is an empty cluster.
-package func decodeInventory(
-    _ documents: [Document], options: InventoryOptions = InventoryOptions(),
-    diagnostics: inout DiagnosticsCollector
-) -> Inventory {
-    var assembly = Assembly(options: options)
-    var names = NameRegister()
-    var isSound = true
-    for document in documents {
+/// Policies and other API groups are counted as skipped. Every problem of every document is reported, and a document
+/// with an error contributes nothing. The result does not depend on the order of the documents.
+package struct InventoryDecoder {
+    private let options: InventoryOptions
+    private var assembly: Assembly
+    private var names = NameRegister()
+    private var isSound = true
+    /// How many documents of other kinds there were.
+    package private(set) var otherKinds: [String: Int] = [:]
+
+    package init(options: InventoryOptions = InventoryOptions()) {
+        self.options = options
+        assembly = Assembly(options: options)
+    }
+
+    package mutating func add(_ document: Document, diagnostics: inout DiagnosticsCollector) {
         switch ObjectKind(of: document) {
-        case .policy, .unsupportedPolicy, .foreign: assembly.skipped.otherDocuments += 1
+        case .policy, .foreign:
+            assembly.skipped.otherDocuments += 1
+            otherKinds[document.kind, default: 0] += 1
         case .unknown(let reason):
             diagnostics.error(.unknownKind, reason, at: document.kindLocation)
             isSound = false
@@ -42,7 +50,21 @@ package func decodeInventory(
             diagnostics.append(contentsOf: findings.all)
         }
     }
-    return assembly.finish(documentsAreSound: isSound, &diagnostics)
+
+    /// Checks what only shows over all documents. No document at all is an empty cluster.
+    package consuming func finish(diagnostics: inout DiagnosticsCollector) -> Inventory {
+        assembly.finish(documentsAreSound: isSound, &diagnostics)
+    }
+}
+
+/// The inventory of documents that are all there.
+package func decodeInventory(
+    _ documents: some Sequence<Document>, options: InventoryOptions = InventoryOptions(),
+    diagnostics: inout DiagnosticsCollector
+) -> Inventory {
+    var decoder = InventoryDecoder(options: options)
+    for document in documents { decoder.add(document, diagnostics: &diagnostics) }
+    return decoder.finish(diagnostics: &diagnostics)
 }
 
 /// What one document contributes.
@@ -50,8 +72,9 @@ enum Finding {
     case endpoint(EndpointDraft)
     case node(NodeDraft)
     case namespace(name: String, labels: [String: String])
-    case service(Service)
-    case kubeAPIServerAddresses([IPAddress])
+    case service(ServiceDraft)
+    case endpointSlice(EndpointSliceDraft)
+    case kubeAPIServer([LocatedAddress])
     case skippedPod(WritableKeyPath<Inventory.Skipped, Int>)
 }
 
@@ -62,6 +85,10 @@ private func decode(
     switch kind {
     case .weirEndpoint: return decodeWeirEndpoint(document, options, &names, &diagnostics).map(Finding.endpoint)
     case .weirNode: return decodeWeirNode(document, &names, &diagnostics).map(Finding.node)
+    case .weirNamespace: return decodeWeirNamespace(document, &names, &diagnostics)
+    case .weirService: return decodeWeirService(document, options, &names, &diagnostics).map(Finding.service)
+    case .weirKubeAPIServer:
+        return decodeWeirKubeAPIServer(document, &names, &diagnostics).map(Finding.kubeAPIServer)
     case .pod, .namespace, .node, .service, .endpointSlice, .ciliumNode: break
     }
     let object = document.cursor
@@ -75,14 +102,9 @@ private func decode(
     case .namespace: return .namespace(name: metadata.name, labels: metadata.labelDictionary)
     case .node: return .node(decodeNode(object, metadata, &diagnostics))
     case .ciliumNode: return .node(decodeCiliumNode(object, metadata, &diagnostics))
-    case .service:
-        return .service(
-            Service(
-                namespace: metadata.namespace ?? "", name: metadata.name, labels: metadata.labelDictionary,
-                selector: nil,
-                addresses: decodeServiceAddresses(object, &diagnostics), ports: [], location: metadata.location))
-    case .endpointSlice: return decodeEndpointSlice(object, metadata, &diagnostics)
-    case .weirEndpoint, .weirNode: return nil
+    case .service: return .service(decodeService(object, metadata, &diagnostics))
+    case .endpointSlice: return .endpointSlice(decodeEndpointSlice(object, metadata, &diagnostics))
+    case .weirEndpoint, .weirKubeAPIServer, .weirNamespace, .weirNode, .weirService: return nil
     }
 }
 

@@ -12,7 +12,7 @@ struct LocatedAddress: Hashable {
 struct EndpointDraft {
     var namespace: String
     var name: String
-    /// Nil where the document leaves it out, which only documents of our own may.
+    /// Nil where the document leaves it out, which only documents of our own may; empty for a pod on no node.
     var node: Cursor.Text?
     /// Distinct.
     var addresses: [LocatedAddress]
@@ -32,6 +32,7 @@ struct NodeDraft {
     var addresses: [LocatedAddress]
     var podCIDRs: [Prefix]
     var isKubeAPIServer: Bool
+    var wireGuard: Node.WireGuardPeer?
     var location: SourceLocation
     /// A CiliumNode only adds to the Node of its name.
     var isSupplement: Bool
@@ -46,17 +47,23 @@ func decodeAddress(_ cursor: Cursor, _ diagnostics: inout DiagnosticsCollector) 
         diagnostics.error(.invalidAddress, message, at: cursor.location)
         return nil
     }
+    guard isUsable(address, at: cursor.location, &diagnostics) else { return nil }
+    return LocatedAddress(address: address, location: cursor.location)
+}
+
+/// Whether a packet of one owner can carry the address.
+func isUsable(
+    _ address: IPAddress, at location: SourceLocation, _ diagnostics: inout DiagnosticsCollector
+) -> Bool {
     let problem: String? =
         if address.isUnspecified { "the unspecified address" } else if address.isMulticast {
             "a multicast address"
         } else if address.isLoopback { "a loopback address" } else if address.isV4Mapped {
             "an IPv4-mapped address"
         } else { nil }
-    if let problem {
-        diagnostics.error(.invalidAddress, "\(address) is \(problem)", at: cursor.location)
-        return nil
-    }
-    return LocatedAddress(address: address, location: cursor.location)
+    guard let problem else { return true }
+    diagnostics.error(.invalidAddress, "\(address) is \(problem)", at: location)
+    return false
 }
 
 /// The addresses of one endpoint, each once, at most one of a family.

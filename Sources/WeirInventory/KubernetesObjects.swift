@@ -17,7 +17,7 @@ func decodePod(
     var written = (status?["podIPs"]?.list(&diagnostics) ?? []).compactMap { $0["ip"] }
     if written.isEmpty, let single = status?["podIP"] { written = [single] }
     // Go prints a pod without an address as an empty string.
-    written = written.filter { if case .scalar(let scalar) = $0.node.content { !scalar.text.isEmpty } else { true } }
+    written = written.filter { !$0.isEmptyText }
     guard !written.isEmpty else { return .skippedPod(\.podsWithoutAddress) }
     let addresses = checkOnePerFamily(written.compactMap { decodeAddress($0, &diagnostics) }, &diagnostics)
 
@@ -72,13 +72,17 @@ func decodeCiliumNode(
     _ object: Cursor, _ metadata: Metadata, _ diagnostics: inout DiagnosticsCollector
 ) -> NodeDraft {
     let spec = object["spec"]
+    // Cilium publishes it for its peers; the port is the same on all nodes.
+    let publicKey = object["metadata"]?["annotations"]?["network.cilium.io/wg-pub-key"]?.string(&diagnostics)
     return NodeDraft(
         name: metadata.name, labels: metadata.labelDictionary,
         addresses: decodeTypedAddresses(
             spec?["addresses"], key: "ip", types: ["InternalIP", "ExternalIP", "CiliumInternalIP"], &diagnostics),
         podCIDRs: decodePodCIDRs(spec?["ipam"]?["podCIDRs"], &diagnostics)
             + decodePodCIDRs(spec?["podCIDRs"], &diagnostics),
-        isKubeAPIServer: false, location: metadata.location, isSupplement: true)
+        isKubeAPIServer: false,
+        wireGuard: publicKey.flatMap { $0.isEmpty ? nil : Node.WireGuardPeer(publicKey: $0, endpoint: nil) },
+        location: metadata.location, isSupplement: true)
 }
 
 /// Names of the node (`Hostname`, `InternalDNS`) stand in the same list.
@@ -91,30 +95,4 @@ private func decodeTypedAddresses(
         }
         return decodeAddress(address, &diagnostics)
     }
-}
-
-func decodeServiceAddresses(_ object: Cursor, _ diagnostics: inout DiagnosticsCollector) -> [IPAddress] {
-    let spec = object["spec"]
-    let single = spec?["clusterIP"].map { [$0] } ?? []
-    return (single + (spec?["clusterIPs"]?.list(&diagnostics) ?? [])).compactMap { cursor in
-        guard let text = cursor.string(&diagnostics), !text.isEmpty, text != "None" else { return nil }
-        return decodeAddress(cursor, &diagnostics)?.address
-    }
-}
-
-/// Only those of Service `default/kubernetes` matter: they serve the API.
-func decodeEndpointSlice(
-    _ object: Cursor, _ metadata: Metadata, _ diagnostics: inout DiagnosticsCollector
-) -> Finding? {
-    guard metadata.namespace == "default", metadata.labelDictionary["kubernetes.io/service-name"] == "kubernetes" else {
-        return nil
-    }
-    if let type = object["addressType"]?.string(&diagnostics), type != "IPv4", type != "IPv6" { return nil }
-    var addresses: [IPAddress] = []
-    for endpoint in object["endpoints"]?.list(&diagnostics) ?? [] {
-        for cursor in endpoint["addresses"]?.list(&diagnostics) ?? [] {
-            if let address = decodeAddress(cursor, &diagnostics) { addresses.append(address.address) }
-        }
-    }
-    return .kubeAPIServerAddresses(addresses)
 }

@@ -7,19 +7,14 @@ func decodeWeirEndpoint(
     _ document: Document, _ options: InventoryOptions, _ names: inout NameRegister,
     _ diagnostics: inout DiagnosticsCollector
 ) -> EndpointDraft? {
-    guard var fields = document.cursor.fields(&diagnostics) else { return nil }
-    fields.ignore("apiVersion", "kind", "status")
-    let metadata = Metadata(&fields, defaultNamespace: options.defaultNamespace, diagnostics: &diagnostics)
-    let spec = fields.required("spec", &diagnostics)
-    fields.reportUnknown(&diagnostics)
-    guard let metadata else { return nil }
-    names.add("Endpoint", metadata, &diagnostics)
+    let parts = decodeParts(document, defaultNamespace: options.defaultNamespace, &names, &diagnostics)
+    guard let metadata = parts.metadata else { return nil }
     for (key, _) in metadata.labels where isDerivedLabel(key.text) {
         diagnostics.error(
             .invalidLabel, "\(key.text) is derived from the namespace and the service account; it cannot be given",
             at: key.location)
     }
-    guard let spec, var specFields = spec.fields(&diagnostics) else { return nil }
+    guard var specFields = parts.spec else { return nil }
     let node = specFields.optional("node")
     let addresses = specFields.required("addresses", &diagnostics)
     let interface = specFields.optional("interface")
@@ -46,9 +41,7 @@ func decodeWeirEndpoint(
     return EndpointDraft(
         namespace: metadata.namespace ?? options.defaultNamespace, name: metadata.name,
         node: node.flatMap { cursor in
-            decodeName(cursor, &diagnostics) { !$0.isEmpty }.map {
-                Cursor.Text(text: $0, location: cursor.location)
-            }
+            cursor.string(&diagnostics).map { Cursor.Text(text: $0, location: cursor.location) }
         },
         addresses: checkOnePerFamily((found ?? []).compactMap { decodeAddress($0, &diagnostics) }, &diagnostics),
         labels: metadata.labelDictionary,
@@ -81,40 +74,72 @@ private func decodePorts(_ list: Cursor?, _ diagnostics: inout DiagnosticsCollec
 func decodeWeirNode(
     _ document: Document, _ names: inout NameRegister, _ diagnostics: inout DiagnosticsCollector
 ) -> NodeDraft? {
-    guard var fields = document.cursor.fields(&diagnostics) else { return nil }
-    fields.ignore("apiVersion", "kind", "status")
-    let metadata = Metadata(&fields, defaultNamespace: nil, diagnostics: &diagnostics)
-    let spec = fields.required("spec", &diagnostics)
-    fields.reportUnknown(&diagnostics)
-    guard let metadata else { return nil }
-    names.add("Node", metadata, &diagnostics)
-    guard let spec, var specFields = spec.fields(&diagnostics) else { return nil }
+    let parts = decodeParts(document, defaultNamespace: nil, &names, &diagnostics)
+    guard let metadata = parts.metadata, var specFields = parts.spec else { return nil }
     let addresses = specFields.optional("addresses")
     let podCIDRs = specFields.optional("podCIDRs")
     let isKubeAPIServer = specFields.optional("kubeAPIServer")
     let wireguard = specFields.optional("wireguard")
     specFields.reportUnknown(&diagnostics)
-    checkWireGuard(wireguard, &diagnostics)
     return NodeDraft(
         name: metadata.name, labels: metadata.labelDictionary,
         addresses: (addresses?.list(&diagnostics) ?? []).compactMap { decodeAddress($0, &diagnostics) },
         podCIDRs: decodePodCIDRs(podCIDRs, &diagnostics),
-        isKubeAPIServer: isKubeAPIServer?.boolean(&diagnostics) ?? false, location: metadata.location,
-        isSupplement: false)
+        isKubeAPIServer: isKubeAPIServer?.boolean(&diagnostics) ?? false,
+        wireGuard: decodeWireGuard(wireguard, &diagnostics), location: metadata.location, isSupplement: false)
 }
 
 /// Shape only; `weir wireguard` reads the values.
-private func checkWireGuard(_ cursor: Cursor?, _ diagnostics: inout DiagnosticsCollector) {
-    guard var fields = cursor?.fields(&diagnostics) else { return }
+private func decodeWireGuard(
+    _ cursor: Cursor?, _ diagnostics: inout DiagnosticsCollector
+) -> Node.WireGuardPeer? {
+    guard var fields = cursor?.fields(&diagnostics) else { return nil }
     let key = fields.required("publicKey", &diagnostics)
-    let endpoint = fields.optional("endpoint")
+    let endpoint = decodeName(fields.optional("endpoint"), &diagnostics) { !$0.isEmpty }
     fields.reportUnknown(&diagnostics)
-    _ = decodeName(key, &diagnostics) { !$0.isEmpty }
-    _ = decodeName(endpoint, &diagnostics) { !$0.isEmpty }
+    guard let publicKey = decodeName(key, &diagnostics, isValid: { !$0.isEmpty }) else { return nil }
+    return Node.WireGuardPeer(publicKey: publicKey, endpoint: endpoint)
+}
+
+/// Labels only.
+func decodeWeirNamespace(
+    _ document: Document, _ names: inout NameRegister, _ diagnostics: inout DiagnosticsCollector
+) -> Finding? {
+    guard var fields = document.cursor.fields(&diagnostics) else { return nil }
+    fields.ignore("apiVersion", "kind", "status")
+    let metadata = Metadata(&fields, defaultNamespace: nil, diagnostics: &diagnostics)
+    fields.reportUnknown(&diagnostics)
+    guard let metadata else { return nil }
+    names.add("Namespace", metadata, &diagnostics)
+    return .namespace(name: metadata.name, labels: metadata.labelDictionary)
+}
+
+/// Where the Kubernetes API is served, beside the nodes that are marked so.
+func decodeWeirKubeAPIServer(
+    _ document: Document, _ names: inout NameRegister, _ diagnostics: inout DiagnosticsCollector
+) -> [LocatedAddress]? {
+    guard var spec = decodeParts(document, defaultNamespace: nil, &names, &diagnostics).spec else { return nil }
+    let addresses = spec.required("addresses", &diagnostics)
+    spec.reportUnknown(&diagnostics)
+    return addresses?.list(&diagnostics)?.compactMap { decodeAddress($0, &diagnostics) }
+}
+
+/// `metadata`, and `spec` as an object with its keys to be accounted for.
+func decodeParts(
+    _ document: Document, defaultNamespace: String?, _ names: inout NameRegister,
+    _ diagnostics: inout DiagnosticsCollector
+) -> (metadata: Metadata?, spec: Fields?) {
+    guard var fields = document.cursor.fields(&diagnostics) else { return (nil, nil) }
+    fields.ignore("apiVersion", "kind", "status")
+    let metadata = Metadata(&fields, defaultNamespace: defaultNamespace, diagnostics: &diagnostics)
+    let spec = fields.required("spec", &diagnostics)
+    fields.reportUnknown(&diagnostics)
+    if let metadata { names.add(document.kind, metadata, &diagnostics) }
+    return (metadata, spec?.fields(&diagnostics))
 }
 
 /// A string that fulfils a condition.
-private func decodeName(
+func decodeName(
     _ cursor: Cursor?, _ diagnostics: inout DiagnosticsCollector, isValid: (String) -> Bool
 ) -> String? {
     guard let cursor, let text = cursor.string(&diagnostics) else { return nil }

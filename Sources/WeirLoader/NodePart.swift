@@ -24,9 +24,14 @@ struct NodePart {
         var owners: [UInt32: String] = [:]
         var failures: [InterfaceNotFound] = []
         for record in image.endpoints {
+            guard let attachment = record.attachment else {
+                throw LoaderError.refused(
+                    "the image has a host firewall, which this weir judges but does not load",
+                    hint: "leave out --host-firewall; compile and verdict take it")
+            }
             do {
                 let interface = try finder.interface(
-                    of: record.name, addresses: record.addresses, attachment: record.attachment)
+                    of: record.name, addresses: record.addresses, attachment: attachment)
                 if let other = owners[interface.index] {
                     throw InterfaceNotFound(
                         endpoint: record.name, reason: "'\(interface.name)' is already that of \(other)", tried: [])

@@ -23,8 +23,6 @@ package struct Endpoint: Hashable, Sendable {
         case networkNamespace(String)
         /// By address: a route to it, or the veth peer of the interface that owns it.
         case byAddress
-        /// The node itself: on its own devices.
-        case host
     }
 
     package init(
@@ -56,17 +54,31 @@ package struct Node: Hashable, Sendable {
     package var podCIDRs: [Prefix]
     /// Marked as serving the Kubernetes API.
     package var isKubeAPIServer: Bool
+    package var wireGuard: WireGuardPeer?
     package var location: SourceLocation
+
+    /// What other nodes need for a tunnel to it, as written.
+    package struct WireGuardPeer: Hashable, Sendable {
+        package var publicKey: String
+        /// `ADDRESS:PORT`; nil where only the key is known.
+        package var endpoint: String?
+
+        package init(publicKey: String, endpoint: String?) {
+            self.publicKey = publicKey
+            self.endpoint = endpoint
+        }
+    }
 
     package init(
         name: String, labels: [String: String], addresses: [IPAddress], podCIDRs: [Prefix], isKubeAPIServer: Bool,
-        location: SourceLocation
+        wireGuard: WireGuardPeer? = nil, location: SourceLocation
     ) {
         self.name = name
         self.labels = labels
         self.addresses = addresses.sorted()
         self.podCIDRs = podCIDRs.sorted()
         self.isKubeAPIServer = isKubeAPIServer
+        self.wireGuard = wireGuard
         self.location = location
     }
 
@@ -80,7 +92,7 @@ package struct Node: Hashable, Sendable {
 
 /// A Service: frontends that stand for backends until kube-proxy, or what replaces it, translates them.
 package struct Service: Hashable, Sendable {
-    package struct Backend: Hashable, Sendable, Comparable {
+    package struct Backend: Hashable, Sendable, Comparable, CustomStringConvertible {
         package var address: IPAddress
         package var port: UInt16
 
@@ -92,6 +104,9 @@ package struct Service: Hashable, Sendable {
         package static func < (left: Self, right: Self) -> Bool {
             (left.address, left.port) < (right.address, right.port)
         }
+
+        /// `10.0.0.5:8080` or `[fd00::5]:8080`.
+        package var description: String { address.family == .ipv6 ? "[\(address)]:\(port)" : "\(address):\(port)" }
     }
 
     package struct Port: Hashable, Sendable {
@@ -152,7 +167,7 @@ package struct Inventory: Hashable, Sendable {
 
     /// Sorted by qualified name.
     package let endpoints: [Endpoint]
-    /// Sorted by name.
+    /// Sorted by name. Every node that an endpoint names is there, without addresses where no document has it.
     package let nodes: [Node]
     /// Addresses behind Service `default/kubernetes`, sorted. Nodes marked so are not repeated here.
     package let kubeAPIServerAddresses: [IPAddress]

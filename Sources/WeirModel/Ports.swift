@@ -5,22 +5,33 @@ package struct IPProtocol: Hashable, Sendable, Comparable, RawRepresentable {
     package init(rawValue: UInt8) { self.rawValue = rawValue }
 
     package static let icmp = IPProtocol(rawValue: 1)
+    package static let igmp = IPProtocol(rawValue: 2)
+    package static let ipip = IPProtocol(rawValue: 4)
     package static let tcp = IPProtocol(rawValue: 6)
     package static let udp = IPProtocol(rawValue: 17)
+    package static let ipv6 = IPProtocol(rawValue: 41)
+    package static let gre = IPProtocol(rawValue: 47)
+    package static let esp = IPProtocol(rawValue: 50)
+    package static let ah = IPProtocol(rawValue: 51)
     package static let icmpv6 = IPProtocol(rawValue: 58)
+    package static let vrrp = IPProtocol(rawValue: 112)
     package static let sctp = IPProtocol(rawValue: 132)
 
     /// The protocols that `ANY` with a port stands for.
     package static let withPorts: [IPProtocol] = [.tcp, .udp, .sctp]
 
-    /// By policy name: `TCP`, `UDP`, `SCTP`, `ICMP`, `ICMPv6`; any case.
+    /// The other protocols that Cilium's `toPorts` takes (`--enable-extended-ip-protocols`).
+    package static let withoutPorts: [IPProtocol] = [.vrrp, .igmp, .gre, .ipip, .ipv6, .esp, .ah]
+
+    /// By policy name: `TCP`, `ICMPv6`, `VRRP` …; any case.
     package init?(name: some StringProtocol) {
         guard let known = Self.names.first(where: { $0.name.lowercased() == name.lowercased() }) else { return nil }
         self = known.protocol
     }
 
     private static let names: [(name: String, protocol: IPProtocol)] = [
-        ("TCP", .tcp), ("UDP", .udp), ("SCTP", .sctp), ("ICMP", .icmp), ("ICMPv6", .icmpv6),
+        ("TCP", .tcp), ("UDP", .udp), ("SCTP", .sctp), ("ICMP", .icmp), ("ICMPv6", .icmpv6), ("VRRP", .vrrp),
+        ("IGMP", .igmp), ("GRE", .gre), ("IPIP", .ipip), ("IPV6", .ipv6), ("ESP", .esp), ("AH", .ah),
     ]
 
     package static func < (left: Self, right: Self) -> Bool { left.rawValue < right.rawValue }

@@ -66,10 +66,6 @@ package final class InterfaceFinder {
             return interface
         case .networkNamespace(let name): return try inNamespace(named: name, endpoint, addresses)
         case .byAddress: return try byAddress(endpoint, addresses)
-        case .host:
-            throw InterfaceNotFound(
-                endpoint: endpoint, reason: "a host firewall is judged by compile and verdict; it is not loaded yet",
-                tried: [])
         }
     }
 

@@ -5,23 +5,30 @@ internal import WeirSyntax
 /// The items of `toPorts` and `icmps`.
 struct CiliumPortDecoder {
     var action: RuleAction
+    var unsupported: UnsupportedRules
 
     /// Cilium's limit on one list of ports or of ICMP types.
     private static let maximumCount = 40
 
-    func decodePortRule(_ cursor: Cursor, _ diagnostics: inout DiagnosticsCollector) -> [PortMatch] {
+    private static let unsupportedFields = [
+        ("rules", "an L7 proxy"), ("terminatingTLS", "a proxy that terminates TLS"),
+        ("originatingTLS", "a proxy that originates TLS"), ("serverNames", "a proxy that reads TLS server names"),
+        ("listener", "a listener of Envoy's"),
+    ]
+
+    func decodePortRule(
+        _ cursor: Cursor, _ gaps: inout Set<RuleDraft.Gap>, _ diagnostics: inout DiagnosticsCollector
+    ) -> [PortMatch] {
         guard var fields = cursor.fields(&diagnostics) else { return [] }
         let list = fields.optional("ports")
-        reportUnsupported(
-            [
-                ("rules", "rules about HTTP, DNS, Kafka and other L7 protocols are beyond L3/L4"),
-                ("terminatingTLS", "TLS termination is beyond L3/L4"),
-                ("originatingTLS", "TLS origination is beyond L3/L4"),
-                ("serverNames", "server names (SNI) are beyond L3/L4"),
-                ("listener", "redirection to an Envoy listener is beyond L3/L4"),
-            ], in: &fields, &diagnostics)
-        fields.reportUnknown(&diagnostics)
         let items = list?.list(&diagnostics) ?? []
+        for (name, needs) in Self.unsupportedFields where fields.optional(name) != nil {
+            let field = UnsupportedField(name, needs: needs, gap: items.isEmpty ? .ports : .condition)
+            field.report(
+                unsupported, in: action, at: fields.keyLocation(of: name) ?? fields.location, &diagnostics)
+            gaps.insert(field.gap)
+        }
+        fields.reportUnknown(&diagnostics)
         checkCount(of: items, "ports", at: list, &diagnostics)
         return items.flatMap { decodePort($0, &diagnostics) }
     }
@@ -43,7 +50,7 @@ struct CiliumPortDecoder {
 
         let protocols = protocolName.map { decodeProtocol($0, &diagnostics) } ?? IPProtocol.withPorts
         guard let protocols, let number = decodePortNumber(port, &diagnostics) else { return [] }
-        let end: Int?
+        var end: Int?
         if let endPort {
             guard let value = endPort.integer(&diagnostics) else { return [] }
             guard (0...65535).contains(value) else {
@@ -52,8 +59,13 @@ struct CiliumPortDecoder {
             }
             // Cilium cannot tell 0 from missing.
             end = value == 0 ? nil : value
-        } else {
-            end = nil
+        }
+        if let portless = protocols.first(where: IPProtocol.withoutPorts.contains) {
+            let place = number == .any ? (end == nil ? nil : endPort) : port
+            if let place {
+                diagnostics.error(.invalidPort, "\(portless) has no ports: leave it out", at: place.location)
+                return []
+            }
         }
         switch (number, end) {
         case (.any, nil): return protocols.map { .range($0, 0...UInt16.max) }
@@ -85,15 +97,16 @@ struct CiliumPortDecoder {
         }
     }
 
-    /// Nil, reported, where it is none that has ports.
+    /// Nil, reported, where it is none of those that `toPorts` takes; any case, as in Cilium.
     private func decodeProtocol(_ cursor: Cursor, _ diagnostics: inout DiagnosticsCollector) -> [IPProtocol]? {
         guard let text = cursor.string(&diagnostics) else { return nil }
         if text.isEmpty || text.uppercased() == "ANY" { return IPProtocol.withPorts }
-        guard let known = IPProtocol(name: text), IPProtocol.withPorts.contains(known) else {
+        let taken = IPProtocol.withPorts + IPProtocol.withoutPorts
+        guard let known = IPProtocol(name: text), taken.contains(known) else {
             let isICMP = text.uppercased().hasPrefix("ICMP")
             var message =
-                isICMP ? "\(text) has types, not ports; use icmps" : "\"\(text)\" is not a protocol with ports"
-            if !isICMP, let nearest = nearestName(to: text, among: ["TCP", "UDP", "SCTP", "ANY"]) {
+                isICMP ? "\(text) has types, not ports; use icmps" : "\"\(text)\" is not a protocol of toPorts"
+            if !isICMP, let nearest = nearestName(to: text, among: taken.map(\.description) + ["ANY"]) {
                 message += "; did you mean \(nearest)?"
             }
             diagnostics.error(.invalidValue, message, at: cursor.location)
@@ -102,7 +115,7 @@ struct CiliumPortDecoder {
         return [known]
     }
 
-    private enum PortNumber {
+    private enum PortNumber: Equatable {
         /// Missing, or 0.
         case any
         case number(UInt16)

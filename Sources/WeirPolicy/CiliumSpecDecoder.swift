@@ -12,6 +12,7 @@ struct CiliumSpecDecoder {
     var index: Int
     var location: SourceLocation
     var groups: CIDRGroups
+    var options: PolicyDecodingOptions
 
     private struct Section {
         var name: String
@@ -28,7 +29,7 @@ struct CiliumSpecDecoder {
 
     func decode(_ cursor: Cursor, _ diagnostics: inout DiagnosticsCollector) -> PolicySpec? {
         guard var fields = cursor.fields(&diagnostics) else { return nil }
-        fields.ignore("description", "labels")
+        checkRemarks(&fields, &diagnostics)
         let subject = decodeSubject(&fields, &diagnostics)
         let defaultDeny = decodeDefaultDeny(fields.optional("enableDefaultDeny"), &diagnostics)
 
@@ -43,14 +44,9 @@ struct CiliumSpecDecoder {
                 let decoder = CiliumRuleDecoder(
                     origin: origin(section: section.name, index: index, at: item.location),
                     direction: section.direction, action: section.action, scope: Scope(namespace: namespace),
-                    groups: groups)
+                    groups: groups, unsupported: options.unsupported)
                 if let rule = decoder.decode(item, &diagnostics) { rules.append(rule) }
             }
-        }
-        if fields.optional("log") != nil {
-            diagnostics.error(
-                .unsupportedField, "log: policy logs are not supported",
-                at: fields.keyLocation(of: "log") ?? location)
         }
         fields.reportUnknown(&diagnostics)
         if selects.isEmpty {
@@ -60,7 +56,7 @@ struct CiliumSpecDecoder {
         }
         guard let subject else { return nil }
         return PolicySpec(
-            origin: origin(section: nil, index: 0, at: location), subject: .endpoints(subject), selects: selects,
+            origin: origin(section: nil, index: 0, at: location), subject: subject, selects: selects,
             enforces: selects.filter { defaultDeny[$0] != false }, rules: rules)
     }
 
@@ -70,34 +66,70 @@ struct CiliumSpecDecoder {
             location: location)
     }
 
-    private func decodeSubject(
-        _ fields: inout Fields, _ diagnostics: inout DiagnosticsCollector
-    ) -> LabelSelector? {
+    private func decodeSubject(_ fields: inout Fields, _ diagnostics: inout DiagnosticsCollector) -> Subject? {
         let endpoints = fields.optional("endpointSelector")
         let nodes = fields.optional("nodeSelector")
+        let place = fields.keyLocation(of: "nodeSelector") ?? location
         switch (endpoints, nodes) {
         case (nil, nil):
-            diagnostics.error(
-                .missingField, "the policy needs an endpointSelector ({} is every pod in its scope)", at: location)
+            var message = "the policy needs an endpointSelector ({} is every pod in its scope)"
+            if namespace == nil { message += " or a nodeSelector" }
+            diagnostics.error(.missingField, message, at: location)
             return nil
         case (let endpoints?, nil):
             let written = WrittenSelector(endpoints, keys: .cilium, &diagnostics)
-            return Scope(namespace: namespace).subject(written, at: endpoints.location, &diagnostics)
-        case (nil, _?):
-            diagnostics.error(
-                .unsupportedField, "nodeSelector: host policies are not supported yet",
-                at: fields.keyLocation(of: "nodeSelector") ?? location)
-            return nil
+            return .endpoints(Scope(namespace: namespace).subject(written, at: endpoints.location, &diagnostics))
+        case (nil, let nodes?):
+            guard namespace == nil else {
+                diagnostics.error(
+                    .unknownField,
+                    "a CiliumNetworkPolicy has no nodeSelector; nodes need a CiliumClusterwideNetworkPolicy",
+                    at: place)
+                return nil
+            }
+            if !options.hostFirewall {
+                diagnostics.warning(
+                    .hostFirewallOff, "the policy selects nodes, and is not enforced without --host-firewall", at: place
+                )
+            }
+            return .nodes(WrittenSelector(nodes, keys: .cilium, &diagnostics).selector)
         case (_?, _?):
             let notes = fields.keyLocation(of: "endpointSelector").map {
                 [Diagnostic.Note("the endpointSelector is here", at: $0)]
             }
             diagnostics.error(
-                .conflictingFields, "a policy has either an endpointSelector or a nodeSelector",
-                at: fields.keyLocation(of: "nodeSelector") ?? location, notes: notes ?? [])
+                .conflictingFields, "a policy has either an endpointSelector or a nodeSelector", at: place,
+                notes: notes ?? [])
             return nil
         }
     }
+
+    /// `description`, `labels` and `log` decide nothing, but must be well formed.
+    private func checkRemarks(_ fields: inout Fields, _ diagnostics: inout DiagnosticsCollector) {
+        _ = fields.optional("description")?.string(&diagnostics)
+        for label in fields.optional("labels")?.list(&diagnostics) ?? [] {
+            guard var parts = label.fields(&diagnostics) else { continue }
+            _ = parts.required("key", &diagnostics)?.string(&diagnostics)
+            _ = parts.optional("value")?.string(&diagnostics)
+            _ = parts.optional("source")?.string(&diagnostics)
+            parts.reportUnknown(&diagnostics)
+        }
+        guard var log = fields.optional("log")?.fields(&diagnostics) else { return }
+        let value = log.optional("value")
+        log.reportUnknown(&diagnostics)
+        guard let value, let text = value.string(&diagnostics) else { return }
+        let isPrintable = text.unicodeScalars.allSatisfy { scalar in
+            ![.control, .format, .surrogate, .privateUse, .unassigned].contains(scalar.properties.generalCategory)
+        }
+        if !isPrintable || text.unicodeScalars.count > Self.maximumLogLength {
+            diagnostics.error(
+                .invalidValue, "the value of a log is at most \(Self.maximumLogLength) printable characters",
+                at: value.location)
+        }
+    }
+
+    /// Of the text that Cilium adds to the flows of a policy.
+    private static let maximumLogLength = 32
 
     private func decodeDefaultDeny(
         _ cursor: Cursor?, _ diagnostics: inout DiagnosticsCollector

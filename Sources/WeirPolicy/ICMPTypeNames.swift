@@ -1,6 +1,6 @@
 internal import WeirModel
 
-/// The names that Cilium's API takes for ICMP types; the numbers are IANA's.
+/// The names that Cilium's API takes for ICMP types (`pkg/policy/api/icmp.go`); the numbers are IANA's.
 enum ICMPTypeNames {
     static func type(named name: String, _ family: AddressFamily) -> UInt8? {
         family == .ipv4 ? ipv4[name] : ipv6[name]
@@ -14,8 +14,7 @@ enum ICMPTypeNames {
         "EchoReply": 0, "DestinationUnreachable": 3, "Redirect": 5, "Echo": 8, "EchoRequest": 8,
         "RouterAdvertisement": 9, "RouterSelection": 10, "TimeExceeded": 11, "ParameterProblem": 12,
         "Timestamp": 13, "TimestampReply": 14, "Photuris": 40,
-        // Cilium's own spelling has the blank.
-        "ExtendedEcho Request": 42, "ExtendedEchoRequest": 42, "ExtendedEcho Reply": 43, "ExtendedEchoReply": 43,
+        "ExtendedEchoRequest": 42, "ExtendedEchoReply": 43,
     ]
 
     private static let ipv6: [String: UInt8] = [

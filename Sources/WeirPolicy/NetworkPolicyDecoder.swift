@@ -131,7 +131,7 @@ struct NetworkPolicyDecoder {
         let endPort = fields.optional("endPort")
         let protocolName = fields.optional("protocol")
         fields.reportUnknown(&diagnostics)
-        guard let `protocol` = decodeProtocol(protocolName, &diagnostics) else { return nil }
+        guard let `protocol` = decodeTransportProtocol(protocolName, &diagnostics) else { return nil }
         guard let port else {
             if let endPort {
                 diagnostics.error(.invalidPort, "endPort needs a port to start from", at: endPort.location)
@@ -141,9 +141,9 @@ struct NetworkPolicyDecoder {
         if case .scalar(let scalar) = port.node.content, scalar.value == .string {
             return decodeName(scalar.text, `protocol`, port: port, endPort: endPort, &diagnostics)
         }
-        guard let first = decodeNumber(port, &diagnostics) else { return nil }
+        guard let first = decodeNonZeroPort(port, &diagnostics) else { return nil }
         guard let endPort else { return .range(`protocol`, first...first) }
-        guard let last = decodeNumber(endPort, &diagnostics) else { return nil }
+        guard let last = decodeNonZeroPort(endPort, &diagnostics) else { return nil }
         guard first <= last else {
             diagnostics.error(
                 .emptyPortRange, "the range \(first)–\(last) is empty", at: endPort.location)
@@ -166,28 +166,5 @@ struct NetworkPolicyDecoder {
             diagnostics.error(.invalidPort, "endPort needs a port number, not a name", at: endPort.location)
         }
         return .named(text.lowercased(), [`protocol`])
-    }
-
-    private func decodeNumber(_ cursor: Cursor, _ diagnostics: inout DiagnosticsCollector) -> UInt16? {
-        guard let value = cursor.integer(&diagnostics) else { return nil }
-        guard (1...65535).contains(value) else {
-            diagnostics.error(.invalidPort, "\(value) is not a port: 1 to 65535", at: cursor.location)
-            return nil
-        }
-        return UInt16(value)
-    }
-
-    private func decodeProtocol(_ cursor: Cursor?, _ diagnostics: inout DiagnosticsCollector) -> IPProtocol? {
-        guard let cursor else { return .tcp }
-        guard let text = cursor.string(&diagnostics) else { return nil }
-        let known = IPProtocol.withPorts.first { $0.description == text }
-        if known == nil {
-            var message = "\"\(text)\" is not TCP, UDP or SCTP"
-            if let nearest = nearestName(to: text, among: ["TCP", "UDP", "SCTP"]) {
-                message += "; did you mean \(nearest)?"
-            }
-            diagnostics.error(.invalidValue, message, at: cursor.location)
-        }
-        return known
     }
 }

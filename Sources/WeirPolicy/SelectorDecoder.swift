@@ -6,6 +6,8 @@ internal import WeirSyntax
 enum SelectorKeys {
     /// Cilium's: `k8s:app`, `any:app`, `reserved:host`; without a source, any source.
     case cilium
+    /// Cilium's, over the labels of nodes: none, `any:`, `k8s:` and `node:` all mean these.
+    case ciliumNode
     /// Kubernetes': labels of the object itself.
     case kubernetes
     /// Kubernetes', over the labels of a pod's namespace.
@@ -85,11 +87,21 @@ private func decodeKey(
     switch keys {
     case .kubernetes, .kubernetesNamespace:
         source = WellKnownLabel.kubernetesSource
-    case .cilium:
+    case .cilium, .ciliumNode:
         if let colon = name.firstIndex(of: ":") {
             source = String(name[..<colon])
             name = String(name[name.index(after: colon)...])
         }
+    }
+    if case .ciliumNode = keys {
+        guard [nil, "any", "node", WellKnownLabel.kubernetesSource].contains(source) else {
+            diagnostics.error(
+                .invalidLabel,
+                "\"\(key.text)\" is not a label of nodes; entities and endpoints have fields of their own",
+                at: key.location)
+            return nil
+        }
+        source = WellKnownLabel.kubernetesSource
     }
     // A namespace label keeps its own length; with Cilium's prefix in front it may well exceed 63.
     let ownName =

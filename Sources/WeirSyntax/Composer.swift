@@ -1,5 +1,35 @@
 internal import WeirDiagnostics
 
+/// What a composer has finished.
+enum Composed {
+    /// An item of a list, while the list goes on; with what is known of the list so far.
+    case item(LocatedNode, of: ListHeader)
+    /// A whole document; its `items` are empty where they were given out before.
+    case document(LocatedNode, withoutItems: Bool)
+}
+
+/// What a list says about its items, if it does so as strings.
+struct ListHeader {
+    var apiVersion: String?
+    var kind: String?
+
+    init(apiVersion: String, kind: String) {
+        self.apiVersion = apiVersion
+        self.kind = kind
+    }
+
+    init(_ entries: [LocatedNode.Entry]) {
+        func text(_ key: String) -> String? {
+            guard case .scalar(let scalar) = entries.first(where: { $0.key == key })?.value.content,
+                scalar.value == .string
+            else { return nil }
+            return scalar.text
+        }
+        apiVersion = text("apiVersion")
+        kind = text("kind")
+    }
+}
+
 /// Builds located trees from events with an explicit stack: limits are checked as the tree grows,
 /// never after.
 struct Composer {
@@ -10,6 +40,8 @@ struct Composer {
     private var anchors: [String: Anchored] = [:]
     private var aliasedNodes = 0
     private var root: LocatedNode?
+    private var itemsWereEmitted = false
+    private var complete: [Composed] = []
     private(set) var diagnostics: [Diagnostic] = []
 
     init(path: String, limits: SyntaxLimits) {
@@ -31,6 +63,8 @@ struct Composer {
         var nodeCount = 1
         /// How many levels are below this one so far.
         var height = 0
+        /// The items are documents of their own and are not kept.
+        var emitsItems = false
     }
 
     private static let indexedFrom = 24
@@ -49,25 +83,34 @@ struct Composer {
         }
     }
 
-    /// The roots of all documents up to the first syntax error, empty ones left out.
-    mutating func compose(_ bytes: ArraySlice<UInt8>) -> [LocatedNode] {
-        var roots: [LocatedNode] = []
+    /// Gives `emit` each document, and each item of a list at the root of one, as soon as it is complete, up to the
+    /// first error; empty documents are left out.
+    mutating func compose(
+        _ nextPiece: () throws(InputFailure) -> [UInt8]?, _ emit: (Composed) -> Void
+    ) {
         var composer = self
-        withYAMLEvents(of: bytes) { next in
-            do {
+        withYAMLEvents(reading: nextPiece) { next in
+            do throws(YAMLFailure) {
                 while true {
                     let (event, position) = try next()
                     if case .streamEnd = event { break }
-                    if let root = try composer.take(event, at: position), !root.isNull { roots.append(root) }
+                    do throws(Abandoned) {
+                        try composer.take(event, at: position)
+                    } catch {
+                        composer.diagnostics.append(error.diagnostic)
+                        break
+                    }
+                    for composed in composer.complete { emit(composed) }
+                    composer.complete.removeAll(keepingCapacity: true)
                 }
-            } catch let error as YAMLSyntaxError {
-                composer.report(error)
-            } catch let error as Abandoned {
-                composer.diagnostics.append(error.diagnostic)
-            } catch {}
+            } catch {
+                switch error {
+                case .syntax(let error): composer.report(error)
+                case .input(let failure): composer.diagnostics.append(failure.diagnostic)
+                }
+            }
         }
         self = composer
-        return roots
     }
 
     private mutating func report(_ error: YAMLSyntaxError) {
@@ -76,20 +119,18 @@ struct Composer {
             notes.append(Diagnostic.Note(context, at: position.location(in: path)))
         }
         diagnostics.append(
-            Diagnostic(
-                .error, error.isTooDeep ? .nestingTooDeep : .syntax, error.message,
-                at: error.position.location(in: path), notes: notes))
+            Diagnostic(.error, error.id, error.message, at: error.position.location(in: path), notes: notes))
     }
 
-    /// Returns the root when a document ends.
-    private mutating func take(_ event: YAMLEvent, at position: LocatedNode.Position) throws -> LocatedNode? {
+    private mutating func take(_ event: YAMLEvent, at position: LocatedNode.Position) throws(Abandoned) {
         switch event {
         case .documentStart:
             anchors = [:]
             aliasedNodes = 0
             root = nil
+            itemsWereEmitted = false
         case .documentEnd:
-            return root
+            if let root, !root.isNull { complete.append(.document(root, withoutItems: itemsWereEmitted)) }
         case .scalar(let scalar, let anchor, let tag):
             let node = LocatedNode(.scalar(try apply(tag, to: scalar, at: position)), at: position)
             try add(Anchored(node: node, nodeCount: 1, height: 0), anchor: anchor)
@@ -111,10 +152,10 @@ struct Composer {
         case .streamEnd:
             break
         }
-        return nil
     }
 
-    private func apply(_ tag: String?, to scalar: Scalar, at position: LocatedNode.Position) throws -> Scalar {
+    private func apply(_ tag: String?, to scalar: Scalar, at position: LocatedNode.Position) throws(Abandoned) -> Scalar
+    {
         switch tag {
         case nil: return scalar
         case "tag:yaml.org,2002:str": return Scalar(scalar.text, isPlain: false)
@@ -125,7 +166,7 @@ struct Composer {
         }
     }
 
-    private mutating func spend(_ nodes: Int, at position: LocatedNode.Position) throws {
+    private mutating func spend(_ nodes: Int, at position: LocatedNode.Position) throws(Abandoned) {
         aliasedNodes += nodes
         guard aliasedNodes <= limits.aliasedNodes else {
             throw Abandoned(
@@ -139,15 +180,29 @@ struct Composer {
             .nestingTooDeep, "nested deeper than \(limits.nesting) levels", at: position.location(in: path))
     }
 
-    private mutating func open(_ collection: Collection) throws {
+    private mutating func open(_ collection: Collection) throws(Abandoned) {
         guard stack.count < limits.nesting else { throw tooDeep(at: collection.position) }
         if !stack.isEmpty, stack[stack.count - 1].isMapping, stack[stack.count - 1].pendingKey == nil {
             throw Abandoned(.syntax, "a key must be a scalar", at: collection.position.location(in: path))
         }
         stack.append(collection)
+        if isListOfObjects(collection) {
+            stack[stack.count - 1].emitsItems = true
+            itemsWereEmitted = true
+        }
     }
 
-    private mutating func close() throws {
+    /// Whether an opened collection is `items` at the root of a list, as far as can be known: kubectl writes `kind`
+    /// below the items. An anchor would need the list later.
+    private func isListOfObjects(_ collection: Collection) -> Bool {
+        guard stack.count == 2, !collection.isMapping, collection.anchor == nil, stack[0].isMapping,
+            let key = stack[0].pendingKey, key.text == "items", !key.isMerge,
+            place(of: "items", in: 0) == nil
+        else { return false }
+        return ListHeader(stack[0].entries).kind?.hasSuffix("List") ?? true
+    }
+
+    private mutating func close() throws(Abandoned) {
         guard let collection = stack.popLast() else { return }
         var entries = collection.entries
         var nodeCount = collection.nodeCount
@@ -164,7 +219,7 @@ struct Composer {
             Anchored(node: node, nodeCount: nodeCount, height: collection.height + 1), anchor: collection.anchor)
     }
 
-    private mutating func add(_ new: Anchored, anchor: String?) throws {
+    private mutating func add(_ new: Anchored, anchor: String?) throws(Abandoned) {
         if let anchor { anchors[anchor] = new }
         guard !stack.isEmpty else {
             root = new.node
@@ -174,7 +229,11 @@ struct Composer {
         stack[top].nodeCount += new.nodeCount
         stack[top].height = max(stack[top].height, new.height)
         guard stack[top].isMapping else {
-            stack[top].items.append(new.node)
+            if stack[top].emitsItems {
+                complete.append(.item(new.node, of: ListHeader(stack[0].entries)))
+            } else {
+                stack[top].items.append(new.node)
+            }
             return
         }
         guard let key = stack[top].pendingKey else {
@@ -187,7 +246,7 @@ struct Composer {
         stack[top].pendingKey = nil
         if key.isMerge {
             try merge(new.node, into: top)
-        } else if let first = place(of: key.text, in: stack[top]) {
+        } else if let first = place(of: key.text, in: top) {
             diagnostics.append(
                 Diagnostic(
                     .error, .duplicateKey, "the key \"\(Scalar(key.text, isPlain: true).excerpt)\" is here twice",
@@ -198,11 +257,12 @@ struct Composer {
         }
     }
 
-    private func place(of key: String, in collection: Collection) -> SourceLocation? {
-        if collection.keys.isEmpty {
-            return collection.entries.first { $0.key == key }?.keyLocation(in: path)
+    /// Where the mapping at this depth has a key.
+    private func place(of key: String, in depth: Int) -> SourceLocation? {
+        if stack[depth].keys.isEmpty {
+            return stack[depth].entries.first { $0.key == key }?.keyLocation(in: path)
         }
-        return collection.keys[key]?.location(in: path)
+        return stack[depth].keys[key]?.location(in: path)
     }
 
     private mutating func append(_ entry: LocatedNode.Entry, keyAt position: LocatedNode.Position, to top: Int) {
@@ -218,7 +278,7 @@ struct Composer {
     }
 
     /// `<<: *defaults` or `<<: [*a, *b]`: keys written out win, then the earlier mapping.
-    private mutating func merge(_ node: LocatedNode, into top: Int) throws {
+    private mutating func merge(_ node: LocatedNode, into top: Int) throws(Abandoned) {
         let sources: [LocatedNode]
         switch node.content {
         case .sequence(let items): sources = items

@@ -20,92 +20,79 @@ package struct InputReader: Sendable {
         self.standardInput = standardInput
     }
 
-    /// The sources behind `paths`, in that order, those of a directory sorted by path.
+    /// The paths to open for `paths`, in that order: files as they are, those of a directory sorted.
     ///
     /// A directory is read recursively: `*.yaml`, `*.yml`, `*.json`; hidden names are passed over (a mounted
     /// ConfigMap holds every file twice, once hidden); links are followed, a directory is entered once. The same
-    /// path given twice is read once. A file is refused by its size, before it is read.
+    /// path given twice is there once, except `-`, which cannot be read again.
+    package func files(at paths: some Sequence<String>, diagnostics: inout DiagnosticsCollector) -> [String] {
+        var seen: Set<String> = []
+        return paths.flatMap { path in
+            path == "-" ? [path] : files(at: path, &diagnostics).filter { seen.insert($0).inserted }
+        }
+    }
+
+    /// Opens one of `files` for as long as `body` runs; nil, with a finding, where that cannot be. A file is refused
+    /// by its size, before it is read.
+    package mutating func open<Result>(
+        _ path: String, diagnostics: inout DiagnosticsCollector,
+        _ body: (inout SourceStream, inout DiagnosticsCollector) -> Result
+    ) -> Result? {
+        do throws(InputFailure) {
+            var stream = try stream(path)
+            let result = body(&stream, &diagnostics)
+            remainingBytes -= stream.bytesRead
+            return result
+        } catch {
+            diagnostics.append(error.diagnostic)
+            return nil
+        }
+    }
+
+    /// The sources behind `paths`, whole.
     package mutating func read(
         _ paths: some Sequence<String>, diagnostics: inout DiagnosticsCollector
     ) -> [SourceFile] {
         var sources: [SourceFile] = []
-        var seen: Set<String> = []
-        for path in paths {
-            if path == "-" {
-                if let source = readStandardInput(&diagnostics) { sources.append(source) }
-                continue
+        for path in files(at: paths, diagnostics: &diagnostics) {
+            let source = open(path, diagnostics: &diagnostics) { stream, diagnostics -> SourceFile? in
+                var bytes: [UInt8] = []
+                do throws(InputFailure) {
+                    while let piece = try stream.next() { bytes += piece }
+                    return SourceFile(path: path, bytes: bytes)
+                } catch {
+                    diagnostics.append(error.diagnostic)
+                    return nil
+                }
             }
-            for file in files(at: path, &diagnostics) where seen.insert(file).inserted {
-                if let source = readFile(file, &diagnostics) { sources.append(source) }
-            }
+            if case .some(let source?) = source { sources.append(source) }
         }
         return sources
     }
 
-    private mutating func readStandardInput(_ diagnostics: inout DiagnosticsCollector) -> SourceFile? {
-        guard !standardInputIsTaken else {
-            diagnostics.error(
-                .stdinTwice, "stdin can be read once, and - is here a second time", at: SourceLocation(file: "-"))
-            return nil
+    private mutating func stream(_ path: String) throws(InputFailure) -> SourceStream {
+        var descriptor = standardInput
+        if path == "-" {
+            guard !standardInputIsTaken else {
+                throw InputFailure(.stdinTwice, "stdin can be read once, and - is here a second time", path: path)
+            }
+            standardInputIsTaken = true
+        } else {
+            descriptor = unsafe Glibc.open(path, O_RDONLY | O_CLOEXEC)
+            guard descriptor >= 0 else { throw InputFailure(reading: path, code: errno) }
         }
-        standardInputIsTaken = true
-        return readAll(standardInput, path: "-", expectedSize: 0, &diagnostics)
-    }
-
-    private mutating func readFile(_ path: String, _ diagnostics: inout DiagnosticsCollector) -> SourceFile? {
-        let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC)
-        guard descriptor >= 0 else {
-            report(errno, reading: path, &diagnostics)
-            return nil
-        }
-        defer { close(descriptor) }
+        let stream = SourceStream(
+            path: path, descriptor: descriptor, isOwned: path != "-", remainingBytes: remainingBytes,
+            maximumBytes: maximumBytes)
         var status = stat()
-        let size = unsafe fstat(descriptor, &status) == 0 ? Int(status.st_size) : 0
-        guard size <= remainingBytes else {
-            reportTooLarge(path, &diagnostics)
-            return nil
+        if path != "-", unsafe fstat(descriptor, &status) == 0, Int(status.st_size) > remainingBytes {
+            throw InputFailure(tooLarge: path, maximumBytes: maximumBytes)
         }
-        return readAll(descriptor, path: path, expectedSize: size, &diagnostics)
-    }
-
-    /// Reads to the end, and never more than one byte beyond the limit: pipes and devices have no size.
-    private mutating func readAll(
-        _ descriptor: Int32, path: String, expectedSize: Int, _ diagnostics: inout DiagnosticsCollector
-    ) -> SourceFile? {
-        var bytes: [UInt8] = []
-        bytes.reserveCapacity(expectedSize)
-        var chunk = [UInt8](repeating: 0, count: 1 << 16)
-        while true {
-            // SAFETY: the buffer is the chunk's own and read(2) gets its exact size.
-            let count = unsafe chunk.withUnsafeMutableBytes {
-                unsafe Glibc.read(descriptor, $0.baseAddress, $0.count)
-            }
-            if count < 0 {
-                if errno == EINTR { continue }
-                report(errno, reading: path, &diagnostics)
-                return nil
-            }
-            if count == 0 { break }
-            guard bytes.count + count <= remainingBytes else {
-                reportTooLarge(path, &diagnostics)
-                return nil
-            }
-            bytes.append(contentsOf: chunk[..<count])
-        }
-        remainingBytes -= bytes.count
-        return SourceFile(path: path, bytes: bytes)
+        return stream
     }
 
     private func report(_ code: Int32, reading path: String, _ diagnostics: inout DiagnosticsCollector) {
-        // SAFETY: strerror returns a terminated string, copied at once.
-        let reason = unsafe String(cString: strerror(code))
-        diagnostics.error(.fileUnreadable, "cannot be read: \(reason)", at: SourceLocation(file: path))
-    }
-
-    private func reportTooLarge(_ path: String, _ diagnostics: inout DiagnosticsCollector) {
-        diagnostics.error(
-            .inputTooLarge, "the inputs up to here are larger than \(maximumBytes) bytes (--max-input-bytes)",
-            at: SourceLocation(file: path))
+        diagnostics.append(InputFailure(reading: path, code: code).diagnostic)
     }
 
     /// The path itself, or what a directory holds.

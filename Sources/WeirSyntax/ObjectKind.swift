@@ -6,16 +6,18 @@ package enum ObjectKind: Hashable, Sendable {
         case ciliumClusterwideNetworkPolicy = "CiliumClusterwideNetworkPolicy"
         case ciliumCIDRGroup = "CiliumCIDRGroup"
         case networkPolicy = "NetworkPolicy"
+        case adminNetworkPolicy = "AdminNetworkPolicy"
+        case baselineAdminNetworkPolicy = "BaselineAdminNetworkPolicy"
+        case clusterNetworkPolicy = "ClusterNetworkPolicy"
     }
 
     package enum Inventory: String, Hashable, Sendable, CaseIterable {
-        case pod, namespace, node, service, endpointSlice, ciliumNode, weirEndpoint, weirNode
+        case pod, namespace, node, service, endpointSlice, ciliumNode
+        case weirEndpoint, weirKubeAPIServer, weirNamespace, weirNode, weirService
     }
 
     case policy(Policy)
     case inventory(Inventory)
-    /// A policy kind that weir knows and cannot compile yet.
-    case unsupportedPolicy
     /// An API group that weir has nothing to do with.
     case foreign
     /// No kind of a group whose objects decide about traffic; says why, with the nearest known kind.
@@ -43,15 +45,18 @@ package enum ObjectKind: Hashable, Sendable {
         Known(group: "networking.k8s.io", kind: "IngressClass", versions: ["v1"], meaning: .foreign),
         Known(
             group: "policy.networking.k8s.io", kind: "AdminNetworkPolicy", versions: ["v1alpha1"],
-            meaning: .unsupportedPolicy),
+            meaning: .policy(.adminNetworkPolicy)),
         Known(
             group: "policy.networking.k8s.io", kind: "BaselineAdminNetworkPolicy", versions: ["v1alpha1"],
-            meaning: .unsupportedPolicy),
+            meaning: .policy(.baselineAdminNetworkPolicy)),
         Known(
             group: "policy.networking.k8s.io", kind: "ClusterNetworkPolicy", versions: ["v1alpha2"],
-            meaning: .unsupportedPolicy),
+            meaning: .policy(.clusterNetworkPolicy)),
         Known(group: "weir.dev", kind: "Endpoint", versions: ["v1"], meaning: .inventory(.weirEndpoint)),
+        Known(group: "weir.dev", kind: "KubeAPIServer", versions: ["v1"], meaning: .inventory(.weirKubeAPIServer)),
+        Known(group: "weir.dev", kind: "Namespace", versions: ["v1"], meaning: .inventory(.weirNamespace)),
         Known(group: "weir.dev", kind: "Node", versions: ["v1"], meaning: .inventory(.weirNode)),
+        Known(group: "weir.dev", kind: "Service", versions: ["v1"], meaning: .inventory(.weirService)),
         Known(group: "", kind: "Pod", versions: ["v1"], meaning: .inventory(.pod)),
         Known(group: "", kind: "Namespace", versions: ["v1"], meaning: .inventory(.namespace)),
         Known(group: "", kind: "Node", versions: ["v1"], meaning: .inventory(.node)),

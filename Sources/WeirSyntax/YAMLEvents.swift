@@ -17,44 +17,110 @@ enum YAMLEvent {
 }
 
 /// Where and why the text is no YAML.
-struct YAMLSyntaxError: Error {
+struct YAMLSyntaxError {
+    /// `syntax`, `invalid-utf8`, or `nesting-too-deep` where libyaml's look-ahead met its own limit before we met ours.
+    var id: DiagnosticID = .syntax
     var message: String
     var position: LocatedNode.Position
-    /// libyaml's look-ahead met its own nesting limit before we met ours.
-    var isTooDeep = false
     /// What libyaml was in the middle of, such as `while parsing a block mapping`.
     var context: String?
     var contextPosition: LocatedNode.Position?
 }
 
-/// Runs `body` with a function that returns the next event and its place. `bytes` must be UTF-8 without a BOM.
+/// Why there is no next event.
+enum YAMLFailure: Error {
+    case syntax(YAMLSyntaxError)
+    case input(InputFailure)
+}
+
+/// Runs `body` with a function that returns the next event and its place.
 ///
-/// libyaml keeps no more than its own look-ahead (about 1,024 characters) and its nesting state,
-/// and neither recurses: input of any depth is safe as long as `body` is.
+/// `nextPiece` gives the bytes of the text, which must be UTF-8, in pieces of any size: the events and the errors are
+/// those of the whole. libyaml keeps no more than a block of 16 KiB, its own look-ahead (about 1,024 characters) and
+/// its nesting state, and does not recurse: input of any size and depth is safe as long as `body` is.
 func withYAMLEvents<Result>(
-    of bytes: ArraySlice<UInt8>,
-    _ body: (_ next: () throws(YAMLSyntaxError) -> (YAMLEvent, LocatedNode.Position)) -> Result
+    reading nextPiece: () throws(InputFailure) -> [UInt8]?,
+    _ body: (_ next: () throws(YAMLFailure) -> (YAMLEvent, LocatedNode.Position)) -> Result
 ) -> Result {
-    // SAFETY: the buffer outlives the parser, which is deleted before this closure returns.
-    unsafe bytes.withUnsafeBufferPointer { buffer in
+    withoutActuallyEscaping(nextPiece) { nextPiece in
+        let feed = YAMLFeed(nextPiece)
         let parser = UnsafeMutablePointer<yaml_parser_t>.allocate(capacity: 1)
         guard unsafe yaml_parser_initialize(parser) == 1 else { fatalError("libyaml is out of memory") }
+        // SAFETY: the feed outlives the parser, which is deleted before this closure returns.
         defer {
             unsafe yaml_parser_delete(parser)
             unsafe parser.deallocate()
+            withExtendedLifetime(feed) {}
         }
         unsafe yaml_parser_set_encoding(parser, YAML_UTF8_ENCODING)
-        unsafe yaml_parser_set_input_string(parser, buffer.baseAddress, buffer.count)
-        return body { () throws(YAMLSyntaxError) in try unsafe nextEvent(parser, buffer) }
+        unsafe yaml_parser_set_input(
+            parser,
+            { data, buffer, size, count in
+                // SAFETY: data is the feed below, and libyaml gives a buffer of this size.
+                guard let data = unsafe data, let buffer = unsafe buffer, let count = unsafe count else { return 0 }
+                let feed = unsafe Unmanaged<YAMLFeed>.fromOpaque(data).takeUnretainedValue()
+                unsafe count.pointee = unsafe feed.fill(UnsafeMutableBufferPointer(start: buffer, count: size))
+                return feed.failure == nil ? 1 : 0
+            }, Unmanaged.passUnretained(feed).toOpaque())
+        return body { () throws(YAMLFailure) in try unsafe nextEvent(parser, feed) }
+    }
+}
+
+/// Turns pieces into the blocks that libyaml asks for. A class, as libyaml holds a pointer to it.
+private final class YAMLFeed {
+    private let nextPiece: () throws(InputFailure) -> [UInt8]?
+    private var piece: ArraySlice<UInt8> = []
+    private var isAtEnd = false
+    private(set) var failure: InputFailure?
+    /// Bytes of a byte order mark, which libyaml never sees.
+    private(set) var skippedBytes = 0
+    private var isAtStart = true
+
+    init(_ nextPiece: @escaping () throws(InputFailure) -> [UInt8]?) { self.nextPiece = nextPiece }
+
+    /// Fills all of the block unless the input ends: where libyaml notices an error must not depend on the pieces.
+    func fill(_ block: UnsafeMutableBufferPointer<UInt8>) -> Int {
+        if isAtStart { skipByteOrderMark() }
+        var filled = 0
+        while filled < block.count, advance() {
+            let part = piece.prefix(block.count - filled)
+            // SAFETY: the part is no longer than what is left of the block.
+            filled = unsafe block[filled...].update(fromContentsOf: part)
+            piece = piece.dropFirst(part.count)
+        }
+        return filled
+    }
+
+    /// Whether there is a byte.
+    private func advance() -> Bool {
+        while piece.isEmpty, !isAtEnd {
+            do throws(InputFailure) {
+                if let next = try nextPiece() { piece = next[...] } else { isAtEnd = true }
+            } catch {
+                failure = error
+                isAtEnd = true
+            }
+        }
+        return !piece.isEmpty
+    }
+
+    private func skipByteOrderMark() {
+        isAtStart = false
+        var start: [UInt8] = []
+        while start.count < 3, advance() { start.append(piece.removeFirst()) }
+        if start == [0xef, 0xbb, 0xbf] { skippedBytes = 3 } else { piece = (start + piece)[...] }
     }
 }
 
 private func nextEvent(
-    _ parser: UnsafeMutablePointer<yaml_parser_t>, _ input: UnsafeBufferPointer<UInt8>
-) throws(YAMLSyntaxError) -> (YAMLEvent, LocatedNode.Position) {
+    _ parser: UnsafeMutablePointer<yaml_parser_t>, _ feed: YAMLFeed
+) throws(YAMLFailure) -> (YAMLEvent, LocatedNode.Position) {
     while true {
         var event = unsafe yaml_event_t()
-        guard unsafe yaml_parser_parse(parser, &event) == 1 else { throw unsafe syntaxError(parser, input) }
+        guard unsafe yaml_parser_parse(parser, &event) == 1 else {
+            if let failure = feed.failure { throw .input(failure) }
+            throw .syntax(unsafe syntaxError(parser, skippedBytes: feed.skippedBytes))
+        }
         // SAFETY: libyaml filled the event; each union member is read under its own type only.
         defer { unsafe yaml_event_delete(&event) }
         let position = unsafe position(event.start_mark)
@@ -98,24 +164,24 @@ private func position(_ mark: yaml_mark_t) -> LocatedNode.Position {
 }
 
 private func syntaxError(
-    _ parser: UnsafeMutablePointer<yaml_parser_t>, _ input: UnsafeBufferPointer<UInt8>
+    _ parser: UnsafeMutablePointer<yaml_parser_t>, skippedBytes: Int
 ) -> YAMLSyntaxError {
     // SAFETY: libyaml's messages are static strings, or null.
     let problem = unsafe parser.pointee.problem.map { unsafe String(cString: $0) } ?? "not YAML"
     if unsafe parser.pointee.error == YAML_READER_ERROR {
-        let offset = unsafe min(Int(parser.pointee.problem_offset), input.count)
-        let place = unsafe position(ofByte: offset, in: Array(input))
-        return YAMLSyntaxError(message: problem, position: place)
+        return unsafe readerError(parser, problem, skippedBytes: skippedBytes)
     }
-    let mark = unsafe parser.pointee.problem_mark
-    let offset = Int(mark.index)
-    var message = problem
-    let isTooDeep = problem.hasPrefix("Maximum nesting level reached")
-    if isTooDeep { message = "nested deeper than a thousand levels" }
-    if problem == "found character that cannot start any token", unsafe tabStands(at: offset, in: input) {
-        message = "a tab cannot indent YAML; use spaces"
+    var error = YAMLSyntaxError(message: problem, position: unsafe position(parser.pointee.problem_mark))
+    if problem.hasPrefix("Maximum nesting level reached") {
+        error.id = .nestingTooDeep
+        error.message = "nested deeper than a thousand levels"
     }
-    var error = YAMLSyntaxError(message: message, position: position(mark), isTooDeep: isTooDeep)
+    // SAFETY: the scanner stands at the character, which is in its buffer.
+    if problem == "found character that cannot start any token",
+        unsafe parser.pointee.buffer.pointer.pointee == UInt8(ascii: "\t")
+    {
+        error.message = "a tab cannot indent YAML; use spaces"
+    }
     if let context = unsafe parser.pointee.context {
         error.context = unsafe String(cString: context)
         error.contextPosition = unsafe position(parser.pointee.context_mark)
@@ -123,19 +189,30 @@ private func syntaxError(
     return error
 }
 
-/// Whether the character with this index (libyaml counts characters, not bytes) is a tab.
-private func tabStands(at index: Int, in input: UnsafeBufferPointer<UInt8>) -> Bool {
-    let text = unsafe String(decoding: input, as: UTF8.self).unicodeScalars
-    guard let place = text.index(text.startIndex, offsetBy: index, limitedBy: text.endIndex), place < text.endIndex
-    else { return false }
-    return text[place] == "\t"
+/// A character that is none, or is not allowed in YAML. It stands behind what libyaml has decoded and not read yet.
+private func readerError(
+    _ parser: UnsafeMutablePointer<yaml_parser_t>, _ problem: String, skippedBytes: Int
+) -> YAMLSyntaxError {
+    // SAFETY: pointer and last bound the characters that were decoded; a raw buffer with an error in it is not empty.
+    let buffer = unsafe parser.pointee.buffer
+    let decoded = unsafe UnsafeBufferPointer(start: buffer.pointer, count: buffer.last - buffer.pointer)
+    let place = unsafe position(behind: decoded, from: position(parser.pointee.mark))
+    let raw = unsafe parser.pointee.raw_buffer
+    guard problem.contains("UTF-8") || problem == "invalid Unicode character", unsafe raw.pointer < raw.last else {
+        return YAMLSyntaxError(message: problem, position: place)
+    }
+    let offset = unsafe Int(parser.pointee.offset) + skippedBytes
+    let byte = unsafe String(raw.pointer.pointee, radix: 16)
+    return YAMLSyntaxError(id: .invalidUTF8, message: "byte \(offset) (0x\(byte)) is not UTF-8", position: place)
 }
 
-/// The line and column of a byte; everything before it must be UTF-8.
-func position(ofByte offset: Int, in bytes: [UInt8]) -> LocatedNode.Position {
-    var line: UInt32 = 1
-    var column: UInt32 = 1
-    for byte in bytes.prefix(offset) {
+/// The line and column behind characters that begin at a place.
+private func position(
+    behind characters: UnsafeBufferPointer<UInt8>, from start: LocatedNode.Position
+) -> LocatedNode.Position {
+    var line = start.line
+    var column = start.column
+    for byte in unsafe Array(characters) {
         if byte == UInt8(ascii: "\n") {
             line &+= 1
             column = 1

@@ -10,6 +10,7 @@ import WeirSyntax
 
 extension PolicyOptions.EnforcementMode: ExpressibleByArgument {}
 extension PolicyOptions.AllowLocalhost: ExpressibleByArgument {}
+extension UnsupportedRules: ExpressibleByArgument {}
 
 /// `--policy-cidr-match-mode`: Cilium's list, which knows one word.
 enum CIDRMatchMode: String, ExpressibleByArgument, CaseIterable {
@@ -49,34 +50,22 @@ struct SourceOptions: ParsableArguments {
         help: ArgumentHelp("Policy files or directories; - is standard input.", valueName: "path"))
     var policies: [String] = []
 
-    @Option(
-        parsing: .upToNextOption,
-        help: ArgumentHelp(
-            "Inventory files or directories: what kubectl get -o yaml prints, or weir.dev/v1.", valueName: "path"))
-    var inventory: [String] = []
+    @Option(help: "What becomes of rules beyond L3/L4: error refuses them, deny compiles them to allow nothing.")
+    var unsupported = Environment.value("UNSUPPORTED", default: UnsupportedRules.error)
 
-    @Option(help: "The namespace of policies and endpoints that name none.")
-    var namespace = Environment.string("NAMESPACE", default: "default")
-
-    @Option(help: "Refuse to read more than this.")
-    var maxInputBytes = Environment.value("MAX_INPUT_BYTES", default: 1 << 30)
+    @OptionGroup var inventorySource: InventorySourceOptions
 
     @OptionGroup var meaning: MeaningOptions
 
     /// Whether the command line, not the environment, names policies or an inventory.
-    var areGiven: Bool { !policies.isEmpty || !inventory.isEmpty }
+    var areGiven: Bool { !policies.isEmpty || !inventorySource.inventory.isEmpty }
     private var policyPaths: [String] { policies.isEmpty ? Environment.list("POLICIES") : policies }
-    private var inventoryPaths: [String] { inventory.isEmpty ? Environment.list("INVENTORY") : inventory }
-    var readStandardInput: Bool { (policyPaths + inventoryPaths).contains("-") }
+    var readStandardInput: Bool { (policyPaths + inventorySource.paths).contains("-") }
 
     /// For commands that can do nothing without them.
     func require() throws {
         guard !policyPaths.isEmpty else { throw ValidationError("Missing --policies PATH.") }
-        guard !inventoryPaths.isEmpty else { throw ValidationError("Missing --inventory PATH.") }
-    }
-
-    func validate() throws {
-        guard maxInputBytes > 0 else { throw ValidationError("--max-input-bytes must be positive.") }
+        try inventorySource.require()
     }
 
     /// What was read, checked and typed.
@@ -96,26 +85,29 @@ struct SourceOptions: ParsableArguments {
     }
 
     /// Reads and checks everything; prints every finding. Errors end with status 1.
+    ///
+    /// Policies are held until all are there; the objects of a file that is only inventory are not.
     func load() throws -> Sources {
+        let namespace = inventorySource.namespace
         var diagnostics = DiagnosticsCollector()
-        var reader = InputReader(maximumBytes: maxInputBytes)
-        // A directory may be given for both; each file is parsed once.
+        var reader = InputReader(maximumBytes: inventorySource.maxInputBytes)
+        var inventory = InventoryDecoder(
+            options: InventoryOptions(clusterName: meaning.clusterName, defaultNamespace: namespace))
+        var policyDocuments: [Document] = []
+        // A directory may be given for both; each file is parsed once. Standard input is no file.
         var parsed: [String: [Document]] = [:]
-        func documents(at paths: [String]) -> [Document] {
-            reader.read(paths, diagnostics: &diagnostics).flatMap { file in
-                if let known = parsed[file.path] { return known }
-                let documents = parseDocuments(file, diagnostics: &diagnostics)
-                parsed[file.path] = documents
-                return documents
-            }
+        for file in reader.read(policyPaths, diagnostics: &diagnostics) {
+            let documents = parseDocuments(file, diagnostics: &diagnostics)
+            policyDocuments += documents
+            if file.path != "-" { parsed[file.path] = documents }
         }
-        let policyDocuments = documents(at: policyPaths)
-        let inventoryDocuments = documents(at: inventoryPaths)
-        let policySet = decodePolicies(policyDocuments, defaultNamespace: namespace, diagnostics: &diagnostics)
-        let typedInventory = decodeInventory(
-            inventoryDocuments,
-            options: InventoryOptions(clusterName: meaning.clusterName, defaultNamespace: namespace),
+        inventorySource.read(into: &inventory, with: &reader, known: parsed, &diagnostics)
+        let policySet = decodePolicies(
+            policyDocuments,
+            options: PolicyDecodingOptions(
+                defaultNamespace: namespace, unsupported: unsupported, hostFirewall: meaning.options.hostFirewall),
             diagnostics: &diagnostics)
+        let typedInventory = inventory.finish(diagnostics: &diagnostics)
         for diagnostic in diagnostics.sorted { Terminal.report(diagnostic) }
         guard !diagnostics.hasErrors else { throw ExitStatus.invalidInput }
         return Sources(policies: policySet, inventory: typedInventory, options: meaning.options)

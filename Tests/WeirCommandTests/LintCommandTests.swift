@@ -47,6 +47,23 @@ struct LintCommandTests {
                 """)
     }
 
+    @Test("The example of a whole cluster has one finding, which it explains; its node selects under the host firewall")
+    func cluster() async throws {
+        let sources = ["--policies", "Policies/cluster", "--inventory", "Policies/cluster"]
+        for (arguments, warnings) in [([], 1), (["--host-firewall"], 0)] {
+            let outcome = try await Weir.run(["lint"] + sources + arguments)
+            #expect(outcome.status == 0)
+            #expect(outcome.errors.components(separatedBy: "[host-firewall-off]").count == warnings + 1)
+            #expect(
+                outcome.lines.filter { $0.hasPrefix("Policies/") } == [
+                    "Policies/cluster/inventory.yaml:72:18: warning: blue/mixed is denied on 80/TCP to blue/web: policy allows some of its backends and not others [service-backends-disagree]",
+                    "Policies/cluster/teams.yaml:12:7: note: 10.7.0.3 port 8080 is allowed here",
+                    "Policies/cluster/teams.yaml:8:1: note: 10.7.1.4 port 8080 is denied by this",
+                ])
+            #expect(outcome.output.contains("\non node node-b,"))
+        }
+    }
+
     @Test("JSON is one object with the same findings and the forecast, its keys sorted")
     func json() async throws {
         let outcome = try await lint("--output", "json", policy: Self.narrow)

@@ -37,6 +37,24 @@ struct VerdictTests {
         }
     }
 
+    @Test("The example of a whole cluster gets the answers that it promises: tiers, Services, the host")
+    func cluster() async throws {
+        let folder = "Policies/cluster"
+        let outcome = try await Weir.run([
+            "verdict", "--policies", folder, "--inventory", folder, "--host-firewall", "--flows",
+            "\(folder)/flows.jsonl",
+        ])
+        #expect(outcome.status == 0)
+        #expect(outcome.lines.count == 19)
+        for line in outcome.lines {
+            let answer = try #require(Outcome.object(line))
+            #expect(answer["verdict"] as? String == answer["expect"] as? String, "\(line)")
+        }
+        // The one Service whose backends are not judged alike.
+        #expect(outcome.errors.contains("blue/mixed is denied on 80/TCP to blue/web"))
+        #expect(outcome.errors.contains("[service-backends-disagree]"))
+    }
+
     @Test(
         "What a line has besides the flow comes back as it was written",
         arguments: [

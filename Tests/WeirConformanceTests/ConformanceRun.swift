@@ -26,7 +26,7 @@ struct ConformanceRun {
             diagnostics: &diagnostics)
         let inventoryDocuments = parseDocuments(
             reader.read([testCase.inventory.path], diagnostics: &diagnostics), diagnostics: &diagnostics)
-        let policies = decodePolicies(policyDocuments, defaultNamespace: "default", diagnostics: &diagnostics)
+        let policies = decodePolicies(policyDocuments, diagnostics: &diagnostics)
         let inventory = decodeInventory(inventoryDocuments, diagnostics: &diagnostics)
         let options = try testCase.options
         switch try testCase.expectation {

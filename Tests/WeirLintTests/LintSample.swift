@@ -70,7 +70,7 @@ struct Linted {
         disabled: Set<DiagnosticID> = []
     ) throws {
         var diagnostics = DiagnosticsCollector()
-        let set = decodePolicies(policies.documents(), defaultNamespace: "default", diagnostics: &diagnostics)
+        let set = decodePolicies(policies.documents(), options: PolicyDecodingOptions(), diagnostics: &diagnostics)
         let typed = decodeInventory(
             inventory.documents(), options: InventoryOptions(clusterName: "default", defaultNamespace: "default"),
             diagnostics: &diagnostics)

@@ -25,9 +25,6 @@ import WeirSyntax
         }
     }()
 
-    /// Host policies are not supported yet.
-    static let nodeSelectors = ["0c0-ccnp-node-selector", "0c1-ccnp-node-selector-nomatch"]
-
     @Test("the cases are there") func casesExist() {
         #expect(Self.cases.count > 170)
         #expect(Self.cases.count { $0.isRejected } > 10)
@@ -37,10 +34,8 @@ import WeirSyntax
     func decodes(_ testCase: Case) {
         var diagnostics = DiagnosticsCollector()
         let documents = parseDocuments(testCase.policies, diagnostics: &diagnostics)
-        let policies = decodePolicies(documents, defaultNamespace: "default", diagnostics: &diagnostics)
-        if Self.nodeSelectors.contains(testCase.name) {
-            #expect(diagnostics.all.map(\.id) == [.unsupportedField])
-        } else if testCase.isRejected {
+        let policies = decodePolicies(documents, diagnostics: &diagnostics)
+        if testCase.isRejected {
             #expect(diagnostics.hasErrors)
             #expect(policies.specs.isEmpty)
             #expect(diagnostics.all.allSatisfy { $0.location.line > 0 })

@@ -1,6 +1,7 @@
 import InputTestSupport
 import Testing
 import WeirModel
+import WeirPolicy
 
 @Suite("what a Cilium rule means") struct CiliumRuleTests {
     struct Scenario: Sendable, CustomTestStringConvertible {
@@ -234,7 +235,7 @@ import WeirModel
             {apiVersion: cilium.io/v2, kind: CiliumNetworkPolicy, metadata: {name: p},
              spec: {endpointSelector: {}, egress: [{toEndpoints: [{}]}]}}
             """)
-        let spec = try #require(Decoded(sample, defaultNamespace: "tools").spec)
+        let spec = try #require(Decoded(sample, options: PolicyDecodingOptions(defaultNamespace: "tools")).spec)
         #expect(spec.origin.namespace == "tools")
         #expect(spec.subject == .endpoints(LabelSelector([inNamespace("tools")])))
     }

@@ -246,8 +246,8 @@ package struct PolicyOracle {
             switch identity {
             case .pod, .node, .world: return block.contains(address) ? .certain : .excluded
             case .host: return covers(ofHost: block, address)
-            case .unknownPod, .masqueraded, .service: return .possible
-            case .multicast: return covers(block, identity, address)
+            case .unknownPod, .masqueraded: return .possible
+            case .multicast, .service: return covers(block, identity, address)
             }
         case .nodes(let selector, let scope):
             switch identity {
@@ -320,7 +320,9 @@ package struct PolicyOracle {
 
     private func covers(_ block: CIDRBlock, _ identity: PeerIdentity, _ address: IPAddress) -> Certainty {
         switch identity {
-        case .masqueraded, .service: return .possible
+        case .masqueraded: return .possible
+        // Without its port the address is what it says, and who knows what routes make of it.
+        case .service: return block.prefix.contains(address) ? .possible : .excluded
         case .multicast:
             let spaces = ["224.0.0.0/4", "255.255.255.255/32", "ff00::/8"].compactMap { Prefix($0) }
             return spaces.contains { $0.contains(block.prefix) || block.prefix.contains($0) } ? .possible : .excluded
