@@ -213,7 +213,7 @@ extension PeerCandidate.Kind {
     /// Whether nothing but the rules that match decides about it.
     var isAsItsRules: Bool {
         switch self {
-        case .endpoint, .remoteNode, .outside, .multicast: true
+        case .endpoint, .hostAddress, .remoteNode, .outside, .multicast: true
         case .host, .unknownPod, .masqueraded, .service: false
         }
     }

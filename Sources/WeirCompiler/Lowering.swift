@@ -109,7 +109,8 @@ struct Lowering {
         value.group = groups.group(ofCandidate: candidate).rawValue
         value.identity = identities.number(ofCandidate: candidate)
         switch catalogue.candidates[candidate].kind {
-        case .host, .remoteNode: value.flags = WEIR_PEER_NODE.rawValue
+        case .host, .hostAddress: value.flags = WEIR_PEER_NODE.rawValue | WEIR_PEER_OWN_NODE.rawValue
+        case .remoteNode: value.flags = WEIR_PEER_NODE.rawValue
         default: break
         }
         return value
@@ -267,7 +268,7 @@ private struct IdentityNumbers {
         for candidate in catalogue.candidates {
             let name =
                 switch candidate.kind {
-                case .endpoint, .host, .remoteNode: candidate.labels.description
+                case .endpoint, .host, .hostAddress, .remoteNode: candidate.labels.description
                 case .outside:
                     candidate.prefixes.first { $0.length > 0 }.map { "cidr:\($0)" } ?? candidate.labels.description
                 case .unknownPod: "unknown-pod"

@@ -16,7 +16,11 @@ enum PeerMatch: Hashable, Sendable {
 struct PeerCandidate: Hashable, Sendable {
     enum Kind: Hashable, Sendable {
         case endpoint
+        /// This node, with all its addresses.
         case host
+        /// One address of this node, where network rules tell them apart: for egress only, as to the endpoint a packet
+        /// of the node's own is known by where it comes from.
+        case hostAddress
         case remoteNode
         case outside(AddressFamily)
         /// In a pod network, not in the inventory: some pod, nobody knows which.
@@ -47,7 +51,7 @@ struct PeerCandidate: Hashable, Sendable {
     /// Of a node, where a rule asks for them.
     var nodeLabels: LabelSet?
     /// What network rules are compared with, of pods and nodes: for each address the longest prefix of such
-    /// a rule that contains it. Empty where none does; of the host one for each of its addresses.
+    /// a rule that contains it. Empty where none does; of the host as a whole one for each of its addresses.
     var networks: [Prefix] = []
     /// Of a Service address. Sorted.
     var frontends: [Frontend] = []
@@ -55,7 +59,7 @@ struct PeerCandidate: Hashable, Sendable {
     /// The group number that the ABI fixes for this candidate.
     var fixedGroup: PeerGroup? {
         switch kind {
-        case .endpoint, .remoteNode, .service: nil
+        case .endpoint, .hostAddress, .remoteNode, .service: nil
         case .outside(let family): prefixes == [Prefix(all: family)] ? kind.world : nil
         case .host: PeerGroup(WEIR_GROUP_HOST)
         case .unknownPod: PeerGroup(WEIR_GROUP_UNKNOWN_POD)
@@ -93,7 +97,7 @@ struct PeerCandidate: Hashable, Sendable {
 
     private func matches(_ selector: LabelSelector) -> PeerMatch {
         switch kind {
-        case .endpoint, .host, .remoteNode, .outside: selector.matches(labels) ? .yes : .no
+        case .endpoint, .host, .hostAddress, .remoteNode, .outside: selector.matches(labels) ? .yes : .no
         case .unknownPod:
             selector.requirements.contains { $0.key.source == WellKnownLabel.reservedSource } ? .no : .possibly
         case .masqueraded, .service: .possibly
@@ -104,7 +108,7 @@ struct PeerCandidate: Hashable, Sendable {
     private func matches(_ block: CIDRBlock) -> PeerMatch {
         switch kind {
         case .endpoint, .unknownPod: .no
-        case .host, .remoteNode, .outside:
+        case .host, .hostAddress, .remoteNode, .outside:
             prefixes.contains { prefix in
                 block.prefix.contains(prefix) && !block.except.contains { $0.contains(prefix) }
             } ? .yes : .no
@@ -120,8 +124,7 @@ struct PeerCandidate: Hashable, Sendable {
             block.prefix.contains(prefix) && !block.except.contains { $0.contains(prefix) }
         }
         switch kind {
-        case .endpoint, .remoteNode: return networks.contains(where: covers) ? .yes : .no
-        // The host is one peer with all its addresses.
+        case .endpoint, .hostAddress, .remoteNode: return networks.contains(where: covers) ? .yes : .no
         case .host:
             let covered = networks.count(where: covers)
             return covered == 0 ? .no : covered == networks.count ? .yes : .possibly
@@ -133,7 +136,7 @@ struct PeerCandidate: Hashable, Sendable {
 
     private func matches(nodes selector: LabelSelector, _ scope: NodeScope) -> PeerMatch {
         switch kind {
-        case .host: scope == .any && nodeLabels.map(selector.matches) == true ? .yes : .no
+        case .host, .hostAddress: scope == .any && nodeLabels.map(selector.matches) == true ? .yes : .no
         case .remoteNode: nodeLabels.map(selector.matches) == true ? .yes : .no
         case .endpoint, .outside, .unknownPod, .multicast: .no
         case .masqueraded, .service: .possibly
@@ -150,11 +153,11 @@ struct PeerCandidate: Hashable, Sendable {
         case .unknownPod:
             let foreign: Set<Entity> = [.world, .worldIPv4, .worldIPv6, .host, .remoteNode]
             return foreign.contains(entity) ? .no : .possibly
-        case .host, .remoteNode, .outside:
+        case .host, .hostAddress, .remoteNode, .outside:
             let servesAPI = labels.labels.contains(.reserved(.kubeAPIServer))
             let isOutside: Bool
             switch entity {
-            case .host: return kind == .host ? .yes : .no
+            case .host: return kind == .host || kind == .hostAddress ? .yes : .no
             case .remoteNode: return kind == .remoteNode ? .yes : .no
             case .kubeAPIServer: return servesAPI ? .yes : .no
             case .worldIPv4: return kind == .outside(.ipv4) ? .yes : .no

@@ -83,7 +83,11 @@ struct PeerCatalogue: Sendable {
         for other in inventory.nodes {
             for address in other.addresses {
                 if other.name == node {
-                    addresses.append((address, hostIndex))
+                    addresses.append(
+                        (
+                            address,
+                            distinctions.networks.isEmpty ? hostIndex : index(of: host.at(network(around: address)))
+                        ))
                     continue
                 }
                 var labels = [Label.reserved(.remoteNode)]
@@ -178,5 +182,15 @@ struct PeerCatalogue: Sendable {
         static func < (left: Self, right: Self) -> Bool {
             (left.protocol, left.port) < (right.protocol, right.port)
         }
+    }
+}
+
+extension PeerCandidate {
+    /// One address of this host.
+    fileprivate func at(_ networks: [Prefix]) -> PeerCandidate {
+        var address = self
+        address.kind = .hostAddress
+        address.networks = networks
+        return address
     }
 }

@@ -64,7 +64,7 @@ struct PolicyWalk {
         let entry = try address(remote)
         var peer = PolicyPeer(
             group: entry.group, identity: entry.identity, isNode: entry.flags & WEIR_PEER_NODE.rawValue != 0)
-        if direction == .ingress, !endpoint.isHost, peer.group == WEIR_GROUP_HOST.rawValue {
+        if direction == .ingress, !endpoint.isHost, entry.flags & WEIR_PEER_OWN_NODE.rawValue != 0 {
             // Forwarded, so the node has only lent its address.
             peer.group = WEIR_GROUP_MASQUERADED.rawValue
             peer.peerClass = WEIR_PEER_MASQUERADED

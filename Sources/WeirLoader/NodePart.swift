@@ -60,12 +60,13 @@ struct NodePart {
         for (map, family) in [(SlotMap.ipcache4, AddressFamily.ipv4), (.ipcache6, .ipv6)] {
             var entries = Dictionary(image.entries(map).map { ($0.key, $0.value) }) { $1 }
             for address in nodeAddresses.subtracting(endpointAddresses) where address.family == family {
+                let known = entries[address.bytes].flatMap(weir_peer.init(abiBytes:))
+                // The compiler may tell the host's addresses apart.
+                if let known, known.flags & WEIR_PEER_OWN_NODE.rawValue != 0 { continue }
                 var peer = weir_peer()
                 peer.group = WEIR_GROUP_HOST.rawValue
-                peer.flags = WEIR_PEER_NODE.rawValue
-                if let known = entries[address.bytes].flatMap(weir_peer.init(abiBytes:)) {
-                    peer.identity = known.identity
-                }
+                peer.flags = WEIR_PEER_NODE.rawValue | WEIR_PEER_OWN_NODE.rawValue
+                if let known { peer.identity = known.identity }
                 entries[address.bytes] = peer.abiBytes
             }
             result[map] = entries.map { MapEntry(key: $0.key, value: $0.value) }.sorted()

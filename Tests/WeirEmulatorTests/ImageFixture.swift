@@ -31,7 +31,8 @@ struct ImageFixture {
     var tables: [UInt32: [Verdict]] = [:]
     var addresses: [(address: String, group: UInt32, identity: UInt32, flags: UInt32)] = [
         ("10.0.1.2", client, 2, 0), ("fd00:1::2", client, 2, 0), ("10.0.1.3", database, 3, 0),
-        ("fd00:1::3", database, 3, 0), ("192.0.2.10", WEIR_GROUP_HOST.rawValue, 4, WEIR_PEER_NODE.rawValue),
+        ("fd00:1::3", database, 3, 0),
+        ("192.0.2.10", WEIR_GROUP_HOST.rawValue, 4, WEIR_PEER_NODE.rawValue | WEIR_PEER_OWN_NODE.rawValue),
         ("192.0.2.11", database, 5, WEIR_PEER_NODE.rawValue),
     ]
     var cidrs: [(prefix: String, group: UInt32)] = [

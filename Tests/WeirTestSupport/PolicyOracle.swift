@@ -179,7 +179,8 @@ package struct PolicyOracle {
 
     private enum PeerIdentity {
         case pod(Endpoint)
-        case host(api: Bool)
+        /// As a whole, or by one of its addresses.
+        case host(api: Bool, whole: Bool)
         case node(Node, api: Bool)
         case world(api: Bool)
         case unknownPod
@@ -195,13 +196,15 @@ package struct PolicyOracle {
         let ownServes =
             hostNode.map { $0.isKubeAPIServer || $0.addresses.contains(where: servers.contains) } ?? false
         let address = question.peer
-        if question.direction == .ingress, question.fromHost { return .host(api: ownServes) }
+        if question.direction == .ingress, question.fromHost, question.endpoint != "host" {
+            return .host(api: ownServes, whole: true)
+        }
         if address.isMulticast || address.isBroadcast { return .multicast }
         if let pod = inventory.endpoints.first(where: { $0.addresses.contains(address) }) { return .pod(pod) }
         if let owner = inventory.nodes.first(where: { $0.addresses.contains(address) }) {
             if owner.name == node {
                 let isForwarded = question.direction == .ingress && question.endpoint != "host"
-                return isForwarded ? .masqueraded : .host(api: ownServes)
+                return isForwarded ? .masqueraded : .host(api: ownServes, whole: false)
             }
             return .node(owner, api: owner.isKubeAPIServer || servers.contains(address))
         }
@@ -244,8 +247,10 @@ package struct PolicyOracle {
         case .cidr(let block): return covers(block, identity, address)
         case .network(let block):
             switch identity {
-            case .pod, .node, .world: return block.contains(address) ? .certain : .excluded
-            case .host: return covers(ofHost: block, address)
+            case .pod, .node, .world, .host(_, whole: false): return block.contains(address) ? .certain : .excluded
+            case .host(_, whole: true):
+                let covered = (hostNode?.addresses ?? [address]).map { block.contains($0) }
+                return !covered.contains(true) ? .excluded : covered.contains(false) ? .possible : .certain
             case .unknownPod, .masqueraded: return .possible
             case .multicast, .service: return covers(block, identity, address)
             }
@@ -260,12 +265,6 @@ package struct PolicyOracle {
             }
         case .service(let reference): return covers(reference, identity, address)
         }
-    }
-
-    /// The host is one peer with all its addresses.
-    private func covers(ofHost block: CIDRBlock, _ address: IPAddress) -> Certainty {
-        let covered = (hostNode?.addresses ?? [address]).map { block.contains($0) }
-        return !covered.contains(true) ? .excluded : covered.contains(false) ? .possible : .certain
     }
 
     private func covers(_ reference: ServiceReference, _ identity: PeerIdentity, _ address: IPAddress) -> Certainty {
@@ -310,7 +309,7 @@ package struct PolicyOracle {
         case .multicast: .excluded
         case .unknownPod: selector.requirements.contains { $0.key.source == "reserved" } ? .excluded : .possible
         case .pod(let pod): selector.matches(pod.labels) ? .certain : .excluded
-        case .host(let api): selector.matches(labels(["host"], api)) ? .certain : .excluded
+        case .host(let api, _): selector.matches(labels(["host"], api)) ? .certain : .excluded
         case .node(_, let api): selector.matches(labels(["remote-node"], api)) ? .certain : .excluded
         case .world(let api):
             selector.matches(labels(["world", address.family == .ipv4 ? "world-ipv4" : "world-ipv6"], api))
@@ -346,7 +345,7 @@ package struct PolicyOracle {
         case .unknownPod:
             return [.world, .worldIPv4, .worldIPv6, .host, .remoteNode].contains(entity) ? .excluded : .possible
         case .pod: return entity == .cluster || entity == .clusterMesh ? .certain : .excluded
-        case .host(let api): return inCluster(entity, .host, api)
+        case .host(let api, _): return inCluster(entity, .host, api)
         case .node(_, let api): return inCluster(entity, .remoteNode, api)
         case .world(let api):
             switch entity {

@@ -352,7 +352,7 @@ static void fill(weir_u32 slot, bool friendly)
 	inet_pton(AF_INET6, ME6, me.ipv6);
 	put(endpoints, &ifindex, &me);
 
-	peer4(ipcache4, "10.0.0.1", WEIR_GROUP_HOST, WEIR_PEER_NODE);
+	peer4(ipcache4, "10.0.0.1", WEIR_GROUP_HOST, WEIR_PEER_NODE | WEIR_PEER_OWN_NODE);
 	peer4(ipcache4, "10.0.0.9", FRIEND, 0);
 	peer4(ipcache4, "10.0.0.10", TABLED, 0);
 	peer4(ipcache4, "10.0.0.11", FOE, 0);

@@ -87,6 +87,7 @@ struct weir_peer {
 };
 enum weir_peer_flag {
 	WEIR_PEER_NODE = 1, /* an address of a node: no overlay traffic may go there */
+	WEIR_PEER_OWN_NODE = 2, /* of this node: a forwarded packet has only borrowed it */
 };
 
 /* ipcache4 and ipcache6 keys. */

@@ -110,7 +110,7 @@ WEIR_STEP int weir_judge(const struct weir_view *view, const struct weir_endpoin
 			return WEIR_REASON_NO_VERDICT;
 		judgement->group = peer->group;
 		judgement->identity = peer->identity;
-		if (pod && !egress && peer->group == WEIR_GROUP_HOST) {
+		if (pod && !egress && (peer->flags & WEIR_PEER_OWN_NODE)) {
 			judgement->group = WEIR_GROUP_MASQUERADED; /* it was forwarded, whoever's address it bears */
 			judgement->peer_class = WEIR_PEER_MASQUERADED;
 		}
