@@ -76,18 +76,15 @@ struct PeerCatalogue: Sendable {
 
     private mutating func addNodes(_ inventory: Inventory, node: String?, options: PolicyOptions) {
         let servers = Set(inventory.kubeAPIServerAddresses)
-        let hostIndex = index(of: host(node.flatMap { inventory.node(named: $0) }, servers, options))
-        if node == nil {
-            for host in inventory.nodes { _ = index(of: self.host(host, servers, options)) }
-        }
+        _ = index(of: host(node.flatMap { inventory.node(named: $0) }, servers, options))
         for other in inventory.nodes {
+            let host = host(other, servers, options)
+            if node == nil { _ = index(of: host) }
             for address in other.addresses {
+                let own = distinctions.networks.isEmpty ? host : host.at(network(around: address))
+                if node == nil { _ = index(of: own) }
                 if other.name == node {
-                    addresses.append(
-                        (
-                            address,
-                            distinctions.networks.isEmpty ? hostIndex : index(of: host.at(network(around: address)))
-                        ))
+                    addresses.append((address, index(of: own)))
                     continue
                 }
                 var labels = [Label.reserved(.remoteNode)]
