@@ -50,6 +50,10 @@ let package = Package(
                 .product(name: "OrderedCollections", package: "swift-collections"),
             ],
             swiftSettings: strict),
+        .target(
+            name: "WeirLint",
+            dependencies: ["WeirDiagnostics", "WeirSyntax", "WeirModel", "WeirMaps", "WeirImage", "WeirCompiler"],
+            swiftSettings: strict),
         .target(name: "WeirFlow", dependencies: ["WeirModel", "WeirImage"], swiftSettings: strict),
         .target(
             name: "WeirEmulator", dependencies: ["WeirABI", "WeirImage", "WeirMaps", "WeirFlow", "WeirModel"],
@@ -87,7 +91,7 @@ let package = Package(
             name: "weir",
             dependencies: [
                 "WeirABI", "WeirDiagnostics", "WeirSyntax", "WeirModel", "WeirPolicy", "WeirInventory", "WeirMaps",
-                "WeirImage", "WeirCompiler", "WeirFlow", "WeirEmulator", "WeirKernel", "WeirLoader",
+                "WeirImage", "WeirCompiler", "WeirLint", "WeirFlow", "WeirEmulator", "WeirKernel", "WeirLoader",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ],
@@ -128,6 +132,13 @@ let package = Package(
             dependencies: [
                 "WeirABI", "WeirCompiler", "WeirEmulator", "WeirFlow", "WeirImage", "WeirMaps", "WeirModel",
                 "WeirTestSupport",
+            ],
+            swiftSettings: strict),
+        .testTarget(
+            name: "WeirLintTests",
+            dependencies: [
+                "WeirLint", "WeirCompiler", "WeirEmulator", "WeirFlow", "WeirImage", "WeirInventory", "WeirMaps",
+                "WeirModel", "WeirPolicy", "InputTestSupport", "WeirTestSupport",
             ],
             swiftSettings: strict),
         .testTarget(

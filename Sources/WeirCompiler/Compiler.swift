@@ -14,7 +14,7 @@ package enum Compiler {
         let local = inventory.endpoints.filter { $0.node == node }
         let resolution = RuleSetResolution(
             policies: policies.resolvingServices(inventory), endpoints: local,
-            host: options.hostFirewall ? inventory.node(named: node) : nil, options: options)
+            hosts: options.hostFirewall ? inventory.node(named: node).map { [$0] } ?? [] : [], options: options)
         let catalogue = PeerCatalogue(
             inventory: inventory, node: node, distinctions: resolution.distinctions, options: options)
         let matrix = DecisionMatrix(resolution: resolution, catalogue: catalogue, inventory: inventory)

@@ -74,7 +74,7 @@ struct DecisionMatrix: Sendable {
                     applied: ruleSet.rules.compactMap { rule in
                         let match = representative.matches[peersOfRule[rule]]
                         return resolution.rules[rule].rule.action.applies(match).map {
-                            CellKey.Applied(rule: rule, isCertain: $0)
+                            Applied(rule: rule, isCertain: $0)
                         }
                     },
                     ports: namesMatter ? representative.candidate.ports : [],
@@ -83,8 +83,10 @@ struct DecisionMatrix: Sendable {
                     row.append(known)
                     continue
                 }
-                var table = Self.table(
-                    ruleSet, key, resolution: resolution, candidate: representative.candidate, everyPort: everyPort)
+                let inputs = Self.inputs(
+                    ruleSet, key.applied, resolution: resolution, candidate: representative.candidate,
+                    everyPort: everyPort)
+                var table = PortTable(inputs, ruleSet.decision(forHost: representative.candidate.kind == .host))
                 if let frontends = representative.frontends, ruleSet.direction == .egress {
                     let judged = judge(frontends, fallback: ruleSet.fallback, row)
                     for frontend in judged where frontend.ruling.isMixed {
@@ -106,20 +108,24 @@ struct DecisionMatrix: Sendable {
     }
 
     private struct CellKey: Hashable {
-        struct Applied: Hashable {
-            var rule: Int
-            var isCertain: Bool
-        }
         var applied: [Applied]
         var ports: [NamedPort]
         var kind: PeerCandidate.Kind?
     }
 
-    private static func table(
-        _ ruleSet: RuleSet, _ key: CellKey, resolution: RuleSetResolution, candidate: PeerCandidate,
+    /// A rule of a rule set that counts for a peer.
+    struct Applied: Hashable {
+        /// Index into the resolution's rules.
+        var rule: Int
+        var isCertain: Bool
+    }
+
+    /// The rules that count for a peer, with their ports as they are meant there.
+    static func inputs(
+        _ ruleSet: RuleSet, _ applied: [Applied], resolution: RuleSetResolution, candidate: PeerCandidate,
         everyPort: [NamedPort]
-    ) -> PortTable {
-        let inputs = key.applied.compactMap { applied -> AppliedInput? in
+    ) -> [AppliedInput] {
+        applied.compactMap { applied -> AppliedInput? in
             let rule = resolution.rules[applied.rule]
             func input(_ ports: ResolvedPorts) -> AppliedInput {
                 AppliedInput(
@@ -146,7 +152,6 @@ struct DecisionMatrix: Sendable {
                     definitions.filter { $0.name == name && protocols.contains($0.protocol) }
                 })
         }
-        return PortTable(inputs, ruleSet.decision(forHost: candidate.kind == .host))
     }
 
     // MARK: Services
@@ -182,55 +187,20 @@ struct DecisionMatrix: Sendable {
     {
         var result = [[PeerMatch]](
             repeating: [PeerMatch](repeating: .no, count: distinctPeers.count), count: candidates.count)
-        var endpointsWithLabel: [LabelKey: [String: [Int]]] = [:]
-        var others: [Int] = []
-        for (index, candidate) in candidates.enumerated() {
-            guard candidate.kind == .endpoint else {
-                others.append(index)
-                continue
-            }
-            for label in candidate.labels.labels {
-                endpointsWithLabel[LabelKey(source: nil, name: label.key), default: [:]][label.value, default: []]
-                    .append(index)
-            }
-        }
+        let index = CandidateIndex(candidates)
         for (column, peers) in distinctPeers.enumerated() {
-            let asked = neededLabels(peers).map { needed in
-                others + needed.flatMap { endpointsWithLabel[LabelKey(source: nil, name: $0.name)]?[$0.value] ?? [] }
-            }
-            for candidate in asked ?? Array(candidates.indices) {
+            for candidate in index.asked(by: peers) {
                 result[candidate][column] = candidates[candidate].matches(peers)
             }
         }
         return result
-    }
-
-    /// Labels of which an endpoint must have at least one to match, or nil where none is certain.
-    private static func neededLabels(_ peers: Peers) -> [(name: String, value: String)]? {
-        guard case .list(let list) = peers else { return nil }
-        var needed: [(name: String, value: String)] = []
-        for peer in list {
-            switch peer {
-            // Never an endpoint.
-            case .cidr, .nodes, .service: continue
-            case .entity, .network: return nil
-            case .selector(let selector):
-                let choices = selector.requirements.filter { $0.operator == .in }
-                // The namespace is the widest of them, so it is the last choice.
-                guard
-                    let best = choices.first(where: { $0.key.name != WellKnownLabel.namespace }) ?? choices.first
-                else { return nil }
-                needed += best.values.map { (best.key.name, $0) }
-            }
-        }
-        return needed
     }
 }
 
 extension RuleAction {
     /// Whether a rule of this action counts for a peer that it matches like this: nil, if not. Allows need certainty,
     /// denies take the possibility for it, and a pass that is only possible (false) leaves both ways open.
-    fileprivate func applies(_ match: PeerMatch) -> Bool? {
+    func applies(_ match: PeerMatch) -> Bool? {
         switch (match, self) {
         case (.yes, _), (.possibly, .deny): true
         case (.possibly, .pass): false
@@ -241,7 +211,7 @@ extension RuleAction {
 
 extension PeerCandidate.Kind {
     /// Whether nothing but the rules that match decides about it.
-    fileprivate var isAsItsRules: Bool {
+    var isAsItsRules: Bool {
         switch self {
         case .endpoint, .hostAddress, .remoteNode, .outside, .multicast: true
         case .host, .unknownPod, .masqueraded, .service: false

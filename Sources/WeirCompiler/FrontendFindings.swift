@@ -10,11 +10,24 @@ struct FrontendFindings {
     let catalogue: PeerCatalogue
     let matrix: DecisionMatrix
 
+    /// A port of a Service.
+    struct ServicePort: Hashable {
+        var service: String
+        var `protocol`: IPProtocol
+        var port: UInt16
+    }
+
     /// One for each port of a Service, whoever asks; the notes show one backend of either kind.
-    var diagnostics: [Diagnostic] {
+    var diagnostics: [Diagnostic] { byPort.map(\.finding) }
+
+    var byPort: [(port: ServicePort, finding: Diagnostic)] {
         guard !matrix.mixedFrontends.isEmpty else { return [] }
         return inventory.services.flatMap { service in
-            service.ports.compactMap { finding(service, $0) }
+            service.ports.compactMap { port in
+                finding(service, port).map {
+                    (ServicePort(service: service.qualifiedName, protocol: port.protocol, port: port.port), $0)
+                }
+            }
         }
     }
 

@@ -83,7 +83,7 @@ struct Lowering {
                 name: endpoint.qualifiedName, id: value.id, addresses: endpoint.addresses, value: value.abiBytes,
                 attachment: endpoint.attachment)
         }
-        if let ruleSets = resolution.hostRuleSets {
+        if let ruleSets = resolution.hostRuleSets.first {
             var value = record(id: records.count + 1, ruleSets, rowBase)
             value.flags = WEIR_ENDPOINT_HOST.rawValue
             records.append(

@@ -17,8 +17,9 @@ struct PeerCatalogue: Sendable {
 
     private let distinctions: RuleSetResolution.Distinctions
 
+    /// - Parameter node: nil is none of them: every node is a remote one, and each is a host beside.
     init(
-        inventory: Inventory, node: String, distinctions: RuleSetResolution.Distinctions, options: PolicyOptions
+        inventory: Inventory, node: String?, distinctions: RuleSetResolution.Distinctions, options: PolicyOptions
     ) {
         self.distinctions = distinctions
         addFixedKinds()
@@ -73,26 +74,17 @@ struct PeerCatalogue: Sendable {
         }
     }
 
-    private mutating func addNodes(_ inventory: Inventory, node: String, options: PolicyOptions) {
+    private mutating func addNodes(_ inventory: Inventory, node: String?, options: PolicyOptions) {
         let servers = Set(inventory.kubeAPIServerAddresses)
-        var host = PeerCandidate(kind: .host, labels: LabelSet([.reserved(.host)]))
-        if let own = inventory.node(named: node) {
-            if own.isKubeAPIServer || own.addresses.contains(where: servers.contains) {
-                host.labels = LabelSet([.reserved(.host), .reserved(.kubeAPIServer)])
-            }
-            if options.cidrMatchesNodes { host.prefixes = own.addresses.map { Prefix(host: $0) } }
-            if distinctions.nodeLabels { host.nodeLabels = own.labelSet }
-            if !distinctions.networks.isEmpty { host.networks = own.addresses.map { Prefix(host: $0) } }
-        }
-        let hostIndex = index(of: host)
+        _ = index(of: host(node.flatMap { inventory.node(named: $0) }, servers, options))
         for other in inventory.nodes {
+            let host = host(other, servers, options)
+            if node == nil { _ = index(of: host) }
             for address in other.addresses {
+                let own = distinctions.networks.isEmpty ? host : host.at(network(around: address))
+                if node == nil { _ = index(of: own) }
                 if other.name == node {
-                    addresses.append(
-                        (
-                            address,
-                            distinctions.networks.isEmpty ? hostIndex : index(of: host.at(network(around: address)))
-                        ))
+                    addresses.append((address, index(of: own)))
                     continue
                 }
                 var labels = [Label.reserved(.remoteNode)]
@@ -104,6 +96,19 @@ struct PeerCatalogue: Sendable {
                 addresses.append((address, index(of: candidate)))
             }
         }
+    }
+
+    /// The node itself, as its own endpoints see it; nil is a node that the inventory does not have.
+    private func host(_ own: Node?, _ servers: Set<IPAddress>, _ options: PolicyOptions) -> PeerCandidate {
+        var host = PeerCandidate(kind: .host, labels: LabelSet([.reserved(.host)]))
+        guard let own else { return host }
+        if own.isKubeAPIServer || own.addresses.contains(where: servers.contains) {
+            host.labels = LabelSet([.reserved(.host), .reserved(.kubeAPIServer)])
+        }
+        if options.cidrMatchesNodes { host.prefixes = own.addresses.map { Prefix(host: $0) } }
+        if distinctions.nodeLabels { host.nodeLabels = own.labelSet }
+        if !distinctions.networks.isEmpty { host.networks = own.addresses.map { Prefix(host: $0) } }
+        return host
     }
 
     /// Rule prefixes cut the outside into regions in which every CIDR rule is constant. A region inside

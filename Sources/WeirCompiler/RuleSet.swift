@@ -51,15 +51,23 @@ struct RuleSetResolution: Sendable {
     private(set) var ruleSets: OrderedSet<RuleSet> = []
     /// Parallel to the local endpoints.
     private(set) var endpointRuleSets: [Directions] = []
-    /// nil without a host firewall.
-    private(set) var hostRuleSets: Directions?
+    /// Parallel to the hosts; empty without a host firewall.
+    private(set) var hostRuleSets: [Directions] = []
     private(set) var distinctions = Distinctions()
 
-    /// - Parameter host: the node, if it is a subject itself.
-    init(policies: PolicySet, endpoints: [Endpoint], host: Node?, options: PolicyOptions) {
-        let specs = policies.specs.filter { spec in
-            endpoints.contains { spec.subject.matches($0) } || host.map { spec.subject.matches($0) } == true
+    /// - Parameter hosts: nodes that are subjects themselves.
+    init(policies: PolicySet, endpoints: [Endpoint], hosts: [Node], options: PolicyOptions) {
+        let index = SubjectIndex(policies.specs)
+        var matchingEndpoint = endpoints.map(index.matching)
+        var matchingHost = hosts.map { host in
+            policies.specs.indices.filter { policies.specs[$0].subject.matches(host) }
         }
+        // From here on specs that select nobody do not count.
+        let used = Set((matchingEndpoint + matchingHost).joined()).sorted()
+        let specs = used.map { policies.specs[$0] }
+        let position = Dictionary(uniqueKeysWithValues: used.enumerated().map { ($1, $0) })
+        matchingEndpoint = matchingEndpoint.map { $0.compactMap { position[$0] } }
+        matchingHost = matchingHost.map { $0.compactMap { position[$0] } }
         var rulesOfSpec: [[Direction: [Int]]] = []
         var originOfSpec: [Int] = []
         for spec in specs {
@@ -89,13 +97,11 @@ struct RuleSetResolution: Sendable {
             }
             return Directions(egress: indices[0], ingress: indices[1])
         }
-        for endpoint in endpoints {
-            let matching = specs.indices.filter { specs[$0].subject.matches(endpoint) }
+        for (endpoint, matching) in zip(endpoints, matchingEndpoint) {
             endpointRuleSets.append(directions(of: matching, ports: endpoint.ports, isHost: false))
         }
-        if let host {
-            let matching = specs.indices.filter { specs[$0].subject.matches(host) }
-            hostRuleSets = directions(of: matching, ports: [], isHost: true)
+        for matching in matchingHost {
+            hostRuleSets.append(directions(of: matching, ports: [], isHost: true))
         }
     }
 
@@ -116,6 +122,35 @@ struct RuleSetResolution: Sendable {
             direction: direction, rules: applied, subjectPorts: asksForNames ? ports : [],
             fallback: isEnforced ? Ruling(.defaultDeny, origins: enforcedBy) : Ruling(.allow),
             admitsHost: direction == .ingress && !isHost && isSelected && options.allowLocalhost == .always)
+    }
+}
+
+/// Specs by the namespace that their subjects must be in, so that an endpoint asks few of them.
+private struct SubjectIndex {
+    private let specs: [PolicySpec]
+    private var ofNamespace: [String: [Int]] = [:]
+    private var anywhere: [Int] = []
+
+    init(_ specs: [PolicySpec]) {
+        self.specs = specs
+        for (index, spec) in specs.enumerated() {
+            guard case .endpoints(let selector) = spec.subject else { continue }
+            let named = selector.requirements.first {
+                $0.key.name == WellKnownLabel.namespace && $0.operator == .in
+            }
+            guard let named else {
+                anywhere.append(index)
+                continue
+            }
+            for namespace in named.values { ofNamespace[namespace, default: []].append(index) }
+        }
+    }
+
+    /// Ascending.
+    func matching(_ endpoint: Endpoint) -> [Int] {
+        let namespaces = Set(endpoint.labels.values(of: LabelKey(source: nil, name: WellKnownLabel.namespace)))
+        let asked = Set(namespaces.flatMap { ofNamespace[$0] ?? [] }).union(anywhere)
+        return asked.filter { specs[$0].subject.matches(endpoint) }.sorted()
     }
 }
 

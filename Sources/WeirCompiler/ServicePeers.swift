@@ -1,4 +1,4 @@
-internal import WeirModel
+package import WeirModel
 
 extension PolicySet {
     /// Service peers replaced by what they stand for, as in Cilium: the pods that a Service's selector chooses
@@ -35,7 +35,7 @@ extension Peer {
 
 extension ServiceReference {
     /// Whether it means this Service.
-    func covers(_ service: Service) -> Bool {
+    package func covers(_ service: Service) -> Bool {
         switch self {
         case .named(let namespace, let name):
             return service.name == name && (namespace ?? service.namespace) == service.namespace
@@ -50,16 +50,17 @@ extension ServiceReference {
 
 extension Service {
     fileprivate var backendPeers: [Peer] {
-        guard let selector else {
-            return Set(ports.flatMap(\.backends).map(\.address)).sorted().map { .cidr(CIDRBlock(Prefix(host: $0))) }
-        }
+        if let podSelector { return [.selector(podSelector)] }
+        return Set(ports.flatMap(\.backends).map(\.address)).sorted().map { .cidr(CIDRBlock(Prefix(host: $0))) }
+    }
+
+    /// The pods that its selector chooses in its namespace; nil where it has none.
+    package var podSelector: LabelSelector? {
+        guard let selector else { return nil }
         func key(_ name: String, source: String?) -> LabelKey { LabelKey(source: source, name: name) }
         let namespaceKey = key(WellKnownLabel.namespace, source: WellKnownLabel.kubernetesSource)
-        return [
-            .selector(
-                LabelSelector(
-                    selector.map { LabelSelector.Requirement(key($0.key, source: nil), .in, [$0.value]) }
-                        + [LabelSelector.Requirement(namespaceKey, .in, [namespace])]))
-        ]
+        return LabelSelector(
+            selector.map { LabelSelector.Requirement(key($0.key, source: nil), .in, [$0.value]) }
+                + [LabelSelector.Requirement(namespaceKey, .in, [namespace])])
     }
 }

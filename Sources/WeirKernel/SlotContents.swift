@@ -9,9 +9,6 @@ package struct SlotContents: Sendable {
     package let ruleStride: Int
     package let cpuCount: Int
 
-    /// The kernel's limit for the bytes of one array, and so for what an index may reach.
-    private static let maxArrayBytes = 1 << 31
-
     /// - Parameters:
     ///   - endpoints: the `endpoints` entries for this node's interfaces.
     ///   - ipcache: replaces the image's `ipcache4` and `ipcache6` where given.
@@ -24,13 +21,8 @@ package struct SlotContents: Sendable {
         var maps: [SlotMap: (schema: MapSchema, entries: [MapEntry])] = [:]
         for map in SlotMap.allCases {
             let entries = map == .endpoints ? endpoints : ipcache[map] ?? image.entries(map)
-            let count =
-                switch map {
-                case .rule_counters: ruleStride * cpuCount
-                case .peers: entries.count
-                default: entries.count + (extraRoom ? entries.count / 4 + 64 : 0)
-                }
-            let schema = map.schema.withMaxEntries(count)
+            let count = map == .rule_counters ? ruleStride * cpuCount : entries.count
+            let schema = map.schema(entries: count, extraRoom: extraRoom)
             guard entries.allSatisfy({ $0.key.count == schema.keySize && $0.value.count == schema.valueSize }) else {
                 throw KernelError(
                     "use", "the image's '\(map.rawValue)'", errno: .invalidArgument, hint: "an entry has another size")
@@ -40,27 +32,17 @@ package struct SlotContents: Sendable {
         self.maps = maps
     }
 
-    /// An upper estimate of the kernel memory of one slot: element, allocator and bucket overheads rounded up.
+    /// An upper estimate of the kernel memory of one slot.
     package var estimatedBytes: Int {
-        maps.values.reduce(0) { total, map in
-            let schema = map.schema
-            let element = (schema.valueSize + 7) / 8 * 8
-            return switch schema.type {
-            case .array: total + schema.maxEntries * element
-            case .hash:
-                total + schema.maxEntries.nextPowerOfTwo * 16 + map.entries.count * (element + schema.keySize + 64)
-            default: total + map.entries.count * 2 * (element + schema.keySize + 64)
-            }
-        }
+        maps.values.reduce(0) { $0 + $1.schema.estimatedBytes(entries: $1.entries.count) }
     }
 
     /// Maps that no kernel would create, as sentences. Empty: all are possible.
     package var impossibleMaps: [String] {
         maps.sorted { $0.key < $1.key }.compactMap { name, map in
             let schema = map.schema
-            let bytes = schema.maxEntries * ((schema.valueSize + 7) / 8 * 8)
-            guard bytes >= Self.maxArrayBytes || schema.maxEntries > 1 << 30 else { return nil }
-            return "'\(name.rawValue)' would need \(schema.maxEntries) entries (\(bytes) bytes)"
+            guard schema.maxEntries > schema.entryLimit else { return nil }
+            return "'\(name.rawValue)' would need \(schema.maxEntries) entries; the most is \(schema.entryLimit)"
         }
     }
 
@@ -125,8 +107,4 @@ package struct SlotContents: Sendable {
             throw KernelError("read back", name, error)
         }
     }
-}
-
-extension Int {
-    fileprivate var nextPowerOfTwo: Int { self <= 1 ? 1 : 1 << (Int.bitWidth - (self - 1).leadingZeroBitCount) }
 }

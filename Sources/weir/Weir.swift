@@ -19,7 +19,8 @@ struct Weir: ParsableCommand {
             permissions refused; 64 usage.
             """,
         subcommands: [
-            CompileCommand.self, InventoryCommand.self, VerdictCommand.self, ApplyCommand.self, RollbackCommand.self,
+            CompileCommand.self, LintCommand.self, InventoryCommand.self, VerdictCommand.self, ApplyCommand.self,
+            RollbackCommand.self,
             StatusCommand.self,
             DetachCommand.self, VersionCommand.self,
         ])

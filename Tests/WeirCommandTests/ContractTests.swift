@@ -3,7 +3,9 @@ import Testing
 
 @Suite("The contract of the command line")
 struct ContractTests {
-    static let commands = ["compile", "inventory", "verdict", "apply", "rollback", "status", "detach", "version"]
+    static let commands = [
+        "compile", "lint", "inventory", "verdict", "apply", "rollback", "status", "detach", "version",
+    ]
 
     struct StatusCase: CustomTestStringConvertible {
         var testDescription: String
