@@ -8,21 +8,14 @@ package struct LintReport: Sendable {
     package var findings: [Diagnostic]
     package var capacity: CapacityForecast
 
-    /// Everything that `weir lint` can report, and `--disable` can switch off.
-    package static let ids: Set<DiagnosticID> = [
-        .unmatchedSubject, .unmatchedSelector, .unmatchedRule, .emptyRule, .unknownNamespace, .unknownServiceAccount,
-        .unknownService, .unknownPortName, .namedPortDiffers, .absentEntity, .clusterCIDR, .icmpFamily, .wideCIDR,
-        .wideEntity, .shadowedRule, .redundantRule, .uncoveredEndpoint, .serviceWithoutBackends,
-        .serviceBackendsDisagree, .capacity,
-    ]
-
     /// - Parameters:
     ///   - node: endpoints of this node only are subjects, and its maps are forecast; nil is every endpoint, and the
     ///     fullest node, or the only one. Peers are looked for everywhere in either case.
+    ///   - warnings: what reading the policies and the inventory found.
     ///   - disabled: these are not reported.
     package init(
         policies: PolicySet, inventory: Inventory, node: String? = nil, options: PolicyOptions = PolicyOptions(),
-        disabled: Set<DiagnosticID> = []
+        warnings: [Diagnostic] = [], disabled: Set<DiagnosticID> = []
     ) {
         let nodes = Set(inventory.nodes.map(\.name)).union(inventory.endpoints.map(\.node))
         let node = node ?? (nodes.count == 1 ? nodes.first : nil)
@@ -30,6 +23,7 @@ package struct LintReport: Sendable {
         let analysis = PolicyAnalysis(policies: policies, inventory: inventory, node: node, options: options)
         capacity = CapacityForecast(policies: policies, inventory: inventory, node: node, options: options)
         var findings = DiagnosticsCollector()
+        findings.append(contentsOf: warnings)
         for spec in policies.specs {
             SpecFindings(
                 spec: spec, inventory: inventory, population: population, analysis: analysis, node: node,

@@ -22,7 +22,7 @@ struct LintCommand: ParsableCommand {
         commandName: "lint",
         abstract: "Find what compiles and is probably not meant, and forecast how full the maps will be.",
         discussion: """
-            Findings are the data: they go to standard output. What cannot be compiled is an error as everywhere, with
+            Findings are the data: they go to standard output, warnings of other commands among them. What cannot be compiled is an error as everywhere, with
             status 1. Every endpoint of the inventory is looked at, whichever node it runs on.
 
             Example: weir lint --policies Policies/shop --inventory Policies/shop --fail-on warning
@@ -47,20 +47,24 @@ struct LintCommand: ParsableCommand {
 
     func validate() throws {
         try sources.require()
-        let known = LintReport.ids.map(\.rawValue).sorted()
+        let known = DiagnosticID.allCases.map(\.rawValue).sorted()
         for name in disabled where !known.contains(name) {
             throw ValidationError("No finding '\(name)' to disable; there are \(known.joined(separator: ", ")).")
         }
     }
 
     func run() throws {
-        let loaded = try sources.load()
+        let (readable, warnings) = sources.read()
+        guard let loaded = readable else {
+            for finding in warnings { Terminal.report(finding) }
+            throw ExitStatus.invalidInput
+        }
         var wanted = NodeOptions()
         wanted.node = node
         let report = LintReport(
             policies: loaded.policies, inventory: loaded.inventory,
             node: try wanted.wanted.map { _ in try wanted.resolve(loaded.inventory) }, options: loaded.options,
-            disabled: Set(disabled.compactMap(DiagnosticID.init)))
+            warnings: warnings, disabled: Set(disabled.compactMap(DiagnosticID.init)))
         try refusing {
             switch output {
             case .json: try outputFile.write(try json(Summary(report)))

@@ -85,9 +85,17 @@ struct SourceOptions: ParsableArguments {
     }
 
     /// Reads and checks everything; prints every finding. Errors end with status 1.
+    func load() throws -> Sources {
+        let (sources, findings) = read()
+        for finding in findings { Terminal.report(finding) }
+        guard let sources else { throw ExitStatus.invalidInput }
+        return sources
+    }
+
+    /// What there is and every finding, sorted; nil where one of them is an error.
     ///
     /// Policies are held until all are there; the objects of a file that is only inventory are not.
-    func load() throws -> Sources {
+    func read() -> (sources: Sources?, findings: [Diagnostic]) {
         let namespace = inventorySource.namespace
         var diagnostics = DiagnosticsCollector()
         var reader = InputReader(maximumBytes: inventorySource.maxInputBytes)
@@ -108,9 +116,8 @@ struct SourceOptions: ParsableArguments {
                 defaultNamespace: namespace, unsupported: unsupported, hostFirewall: meaning.options.hostFirewall),
             diagnostics: &diagnostics)
         let typedInventory = inventory.finish(diagnostics: &diagnostics)
-        for diagnostic in diagnostics.sorted { Terminal.report(diagnostic) }
-        guard !diagnostics.hasErrors else { throw ExitStatus.invalidInput }
-        return Sources(policies: policySet, inventory: typedInventory, options: meaning.options)
+        let sources = Sources(policies: policySet, inventory: typedInventory, options: meaning.options)
+        return (diagnostics.hasErrors ? nil : sources, diagnostics.sorted)
     }
 }
 
