@@ -3,6 +3,7 @@ import Foundation
 import WeirDiagnostics
 import WeirImage
 import WeirLoader
+import WeirModel
 
 struct ApplyCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -39,6 +40,10 @@ struct ApplyCommand: ParsableCommand {
             throw ValidationError("Give either --bundle, or --policies and --inventory.")
         }
         if bundlePath == nil { try sources.require() }
+        guard bundlePath == nil || sources.meaning.options == PolicyOptions() else {
+            throw ValidationError(
+                "The bundle is compiled already: options that change the meaning of policies belong to weir compile.")
+        }
         guard dryRun || !detailedExitCode else { throw ValidationError("--detailed-exitcode needs --dry-run.") }
     }
 

@@ -99,6 +99,16 @@ struct NodeTests {
         #expect(outcome.errors == "\(path): error: the bundle is for node 'node-a', not 'node-b' [unknown-node]\n")
     }
 
+    @Test("Options that change the meaning of policies come too late for a bundle")
+    func meaningOfBundle() async throws {
+        let path = try await bundle(in: try Workspace())
+        for option in [["--host-firewall"], ["--allow-localhost", "policy"], ["--policy-cidr-match-mode", "nodes"]] {
+            let outcome = try await Weir.run(["apply", "--dry-run", "--bundle", path] + option)
+            #expect(outcome.status == 64)
+            #expect(outcome.errors.contains("The bundle is compiled already"))
+        }
+    }
+
     @Test("Show, apply, again, look, detach, again", .enabled(if: KernelRequirement.isMet))
     func life() async throws {
         try await ThrowawayNode.use { node in
@@ -134,6 +144,12 @@ struct NodeTests {
             #expect(nothing.output.hasPrefix("nothing to do: image "))
 
             try await look(at: node)
+
+            // Half of what was asked for would be an open node that believes itself guarded.
+            let host = try await node.weir(["apply"] + Weir.shop + ["--node", "node-a", "--host-firewall"])
+            #expect(host.status == 3)
+            #expect(host.errors.contains("the image has a host firewall, which this weir judges but does not load"))
+            #expect(try await node.traces() == traces)
 
             let detach = try await node.weir(["detach"])
             #expect(detach.status == 0)
