@@ -64,10 +64,7 @@ package struct InputProperties {
             }
             do {
                 let read = try Image(decoding: bytes)
-                // An empty map and none are the same.
-                var written = image
-                written.maps = image.maps.filter { !$0.value.isEmpty }
-                if read != written { report.problems.append("the image of \(node) is another after decoding") }
+                if read != image { report.problems.append("the image of \(node) is another after decoding") }
                 if read.encoded() != bytes {
                     report.problems.append("the image of \(node) has other bytes after decoding")
                 }
