@@ -71,6 +71,7 @@ private final class YAMLFeed {
     private let nextPiece: () throws(InputFailure) -> [UInt8]?
     private var piece: ArraySlice<UInt8> = []
     private var isAtEnd = false
+    private(set) var separators = LineSeparators()
     private(set) var failure: InputFailure?
     /// Bytes of a byte order mark, which libyaml never sees.
     private(set) var skippedBytes = 0
@@ -95,7 +96,12 @@ private final class YAMLFeed {
     private func advance() -> Bool {
         while piece.isEmpty, !isAtEnd {
             do throws(InputFailure) {
-                if let next = try nextPiece() { piece = next[...] } else { isAtEnd = true }
+                if let next = try nextPiece() {
+                    piece = separators.hide(in: next)[...]
+                } else {
+                    piece = separators.rest()[...]
+                    isAtEnd = true
+                }
             } catch {
                 failure = error
                 isAtEnd = true
@@ -132,8 +138,9 @@ private func nextEvent(
             return (.alias(anchor: unsafe string(event.data.alias.anchor) ?? ""), position)
         case YAML_SCALAR_EVENT:
             let scalar = unsafe event.data.scalar
-            let text = unsafe String(
-                decoding: UnsafeBufferPointer(start: scalar.value, count: scalar.length), as: UTF8.self)
+            let text = feed.separators.restore(
+                in: unsafe String(
+                    decoding: UnsafeBufferPointer(start: scalar.value, count: scalar.length), as: UTF8.self))
             let isPlain = unsafe scalar.style == YAML_PLAIN_SCALAR_STYLE
             let isUntagged = unsafe scalar.plain_implicit != 0 || scalar.quoted_implicit != 0
             return (
@@ -212,13 +219,16 @@ private func position(
 ) -> LocatedNode.Position {
     var line = start.line
     var column = start.column
+    var isAfterReturn = false
     for byte in unsafe Array(characters) {
-        if byte == UInt8(ascii: "\n") {
-            line &+= 1
+        let isReturn = byte == UInt8(ascii: "\r")
+        if byte == UInt8(ascii: "\n") || isReturn {
+            if isReturn || !isAfterReturn { line &+= 1 }
             column = 1
         } else if byte & 0xc0 != 0x80 {
             column &+= 1
         }
+        isAfterReturn = isReturn
     }
     return LocatedNode.Position(line: line, column: column)
 }

@@ -83,27 +83,24 @@ package struct InputProperties {
     /// Every finding and note names a character of the file, the one behind the last of a line, or the end: of a text that
     /// breaks off, that is the line behind the last, whether or not a line break ends it.
     private func checkPlaces(_ diagnostics: DiagnosticsCollector, _ report: inout Report) {
-        // What is found in bytes is counted in lines of UNIX, what is found in YAML in those of YAML 1.1, which libyaml reads.
-        let tables = [lineLengths("\n"), lineLengths("\n\r\u{85}\u{2028}\u{2029}")]
+        let lengths = lineLengths
         for diagnostic in diagnostics.all {
             for place in [diagnostic.location] + diagnostic.notes.map(\.location) {
                 let isInside =
                     place.path == source.path
-                    && tables.contains { lengths in
-                        lengths.indices.contains(place.line - 1)
-                            && (1...lengths[place.line - 1] + 1).contains(place.column)
-                    }
+                    && lengths.indices.contains(place.line - 1)
+                    && (1...lengths[place.line - 1] + 1).contains(place.column)
                 if !isInside { report.problems.append("\(place) is not in the file: \(diagnostic)") }
             }
         }
     }
 
     /// In Unicode scalars, of every line and of an empty one behind the last.
-    private func lineLengths(_ breaks: String) -> [Int] {
+    private var lineLengths: [Int] {
         var lengths = [0]
         var isAfterReturn = false
         for scalar in String(decoding: source.bytes, as: UTF8.self).unicodeScalars {
-            let isBreak = breaks.unicodeScalars.contains(scalar)
+            let isBreak = scalar == "\n" || scalar == "\r"
             if isBreak, !(scalar == "\n" && isAfterReturn) { lengths.append(0) }
             if !isBreak { lengths[lengths.count - 1] += 1 }
             isAfterReturn = scalar == "\r" && isBreak

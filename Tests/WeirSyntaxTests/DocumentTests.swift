@@ -69,6 +69,24 @@ import WeirSyntax
         #expect(diagnostics.all.map(\.location) == sample.marks)
     }
 
+    @Test("what only YAML 1.1 takes for a line break is a character", arguments: ["\u{85}", "\u{2028}", "\u{2029}"])
+    func lineSeparators(_ separator: String) throws {
+        let sample = Sample(
+            """
+            # a remark\(separator) that goes on\(separator)
+            apiVersion: v1
+            kind: A
+            spec: {plain: a\(separator)b, "quoted": "\(separator)c", last: ⟦d}
+            """)
+        let spec = try #require(sample.documents().first?.root["spec"])
+        func text(_ key: String) -> String? {
+            if case .scalar(let scalar) = spec[key]?.content { scalar.text } else { nil }
+        }
+        #expect(text("plain") == "a\(separator)b")
+        #expect(text("quoted") == "\(separator)c")
+        #expect(spec["last"]?.location(in: sample.source.path) == sample.marks.first)
+    }
+
     @Test("every value knows its line and column") func locations() throws {
         let sample = Sample(
             """

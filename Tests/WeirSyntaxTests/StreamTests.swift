@@ -29,11 +29,13 @@ private struct Streamed: Equatable {
     private static let pieces =
         [
             "{", "}", "[", "]", ": ", "- ", ", ", "\n", "\n  ", "\n- ", "\n---\n", "\"", "'", "&a ", "*a", "<<: ", "a",
-            "ü",
+            "ü", "\u{85}", "\u{2028}", "# \u{2029}",
             "𐀀", "#", "null", "kind: List\n", "kind: A", "apiVersion: v1\n", "items:\n", "items: [", "|\n", "\u{7}",
             "\t",
             "{apiVersion: v1, kind: B}",
-        ].map { Array($0.utf8) } + [[0xff], [0xe2, 0x82], [0xc0, 0x80], [0xef, 0xbb, 0xbf]]
+        ].map { Array($0.utf8) } + [
+            [0xff], [0xe2, 0x82], [0xe2], [0xe2, 0x80], [0xc2], [0xc0, 0x80], [0xef, 0xbb, 0xbf],
+        ]
 
     @Test("gives the same as the whole, whatever the pieces") func randomTexts() {
         print("pieces with WEIR_TEST_SEED=\(Self.seed)")
