@@ -114,7 +114,8 @@ let package = Package(
         .testTarget(
             name: "WeirProjectTests",
             dependencies: [
-                "WeirDiagnostics", "WeirSyntax", "WeirPolicy", "WeirInventory", "WeirCompiler", "InputTestSupport",
+                "WeirDiagnostics", "WeirSyntax", "WeirPolicy", "WeirInventory", "WeirCompiler", "WeirLint",
+                "InputTestSupport",
             ],
             swiftSettings: strict),
         .testTarget(
