@@ -97,7 +97,9 @@ struct DecisionMatrix: Sendable {
                     }
                     table = PortTable(
                         everything: table.everything,
-                        ports: judged.map { ($0.protocol, $0.port, $0.ruling.ruling) }, fallback: ruleSet.fallback)
+                        ports: judged.compactMap { frontend in
+                            frontend.ruling.ruling.map { (frontend.protocol, frontend.port, $0) }
+                        }, fallback: ruleSet.fallback)
                 }
                 let index = tables.append(table).index
                 memo[key] = index

@@ -54,8 +54,8 @@ struct PortTable: Hashable, Sendable {
         for proto in protocols { sweep(proto, inputs, decision) }
     }
 
-    /// The table of a Service frontend: what single ports get, and what holds elsewhere.
-    init(everything: Ruling?, ports: [(protocol: IPProtocol, port: UInt16, ruling: Ruling?)], fallback: Ruling) {
+    /// The table of a Service address: what its ports get, and what holds elsewhere.
+    init(everything: Ruling?, ports: [(protocol: IPProtocol, port: UInt16, ruling: Ruling)], fallback: Ruling) {
         self.everything = Self.unless(everything, fallback)
         for port in ports.sorted(by: { ($0.protocol, $0.port) < ($1.protocol, $1.port) }) {
             add(port.ruling, port.protocol, port.port...port.port, fallback)

@@ -103,8 +103,9 @@ package struct RandomWorld {
         return frontends.map { name, selector, addresses in
             var ports: [Service.Port] = []
             for port in [UInt16(80), 443, 53] where !chance(3) {
-                let pods = endpoints.filter { _ in chance(4) }.flatMap(\.addresses)
-                let others = strangers.filter { _ in chance(selector == nil ? 3 : 12) }
+                let isEmpty = chance(4)
+                let pods = endpoints.filter { _ in !isEmpty && chance(4) }.flatMap(\.addresses)
+                let others = strangers.filter { _ in !isEmpty && chance(selector == nil ? 3 : 12) }
                 ports.append(
                     Service.Port(
                         name: "p\(port)", protocol: port == 53 ? .udp : .tcp, port: port,
@@ -254,10 +255,13 @@ package struct RandomWorld {
             fromHost = true
             peer = address
         }
+        let isService = inventory.services.contains { $0.addresses.contains(peer) }
         let proto = pick([IPProtocol.tcp, .udp, .sctp, .icmp, .icmpv6, IPProtocol(rawValue: 89)])
         let port: UInt16 =
             switch proto {
             case .icmp, .icmpv6: pick([0, 3, 8, 128])
+            case .tcp where isService && chance(2): pick([80, 443])
+            case .udp where isService && chance(2): 53
             case .tcp, .udp, .sctp: chance(3) ? UInt16.random(in: 0...65535, using: &generator) : pick(Self.ports)
             default: 0
             }
