@@ -8,9 +8,11 @@ package import WeirModel
 /// compiling for every node would cost much.
 package struct BackendDisagreements {
     private var found: [FrontendFindings.ServicePort: Diagnostic] = [:]
+    private let everyPort: [NamedPort]
 
     /// - Parameter node: sources on this node only; nil is every endpoint.
     package init(policies: PolicySet, inventory: Inventory, node: String?, options: PolicyOptions) {
+        everyPort = inventory.everyPort
         let networksMatter = policies.specs.contains { spec in
             spec.rules.contains { rule in
                 if case .list(let list) = rule.peers { list.contains(where: \.isNetwork) } else { false }
@@ -49,7 +51,7 @@ package struct BackendDisagreements {
         let resolution = RuleSetResolution(policies: policies, endpoints: sources, hosts: hosts, options: options)
         let catalogue = PeerCatalogue(
             inventory: inventory, node: node, distinctions: resolution.distinctions, options: options)
-        let matrix = DecisionMatrix(resolution: resolution, catalogue: catalogue, inventory: inventory)
+        let matrix = DecisionMatrix(resolution: resolution, catalogue: catalogue, everyPort: everyPort)
         let findings = FrontendFindings(
             inventory: inventory, local: sources, resolution: resolution, catalogue: catalogue, matrix: matrix)
         for (port, finding) in findings.byPort where found[port] == nil { found[port] = finding }

@@ -17,7 +17,7 @@ package enum Compiler {
             hosts: options.hostFirewall ? inventory.node(named: node).map { [$0] } ?? [] : [], options: options)
         let catalogue = PeerCatalogue(
             inventory: inventory, node: node, distinctions: resolution.distinctions, options: options)
-        let matrix = DecisionMatrix(resolution: resolution, catalogue: catalogue, inventory: inventory)
+        let matrix = DecisionMatrix(resolution: resolution, catalogue: catalogue, everyPort: inventory.everyPort)
         let findings = FrontendFindings(
             inventory: inventory, local: local, resolution: resolution, catalogue: catalogue, matrix: matrix)
         diagnostics.append(contentsOf: findings.diagnostics)

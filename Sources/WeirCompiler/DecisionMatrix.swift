@@ -42,7 +42,8 @@ struct DecisionMatrix: Sendable {
         var frontends: [Frontend]?
     }
 
-    init(resolution: RuleSetResolution, catalogue: PeerCatalogue, inventory: Inventory) {
+    /// - Parameter everyPort: what port names may mean at a pod that nobody knows.
+    init(resolution: RuleSetResolution, catalogue: PeerCatalogue, everyPort: [NamedPort]) {
         var distinctPeers: OrderedSet<Peers> = []
         let peersOfRule = resolution.rules.map { distinctPeers.append($0.rule.peers).index }
         let matches = Self.matches(of: distinctPeers, in: catalogue.candidates)
@@ -64,7 +65,6 @@ struct DecisionMatrix: Sendable {
             classOfCandidate.append(number)
         }
 
-        let everyPort = Array(Set(inventory.endpoints.flatMap(\.ports))).sorted()
         for (ruleSetIndex, ruleSet) in resolution.ruleSets.enumerated() {
             // Classes that the rule set's own rules match alike share the work, too.
             var memo: [CellKey: Int] = [:]
@@ -219,4 +219,9 @@ extension PeerCandidate.Kind {
         case .host, .unknownPod, .masqueraded, .service: false
         }
     }
+}
+
+extension Inventory {
+    /// Every port that some pod has a name for, sorted.
+    var everyPort: [NamedPort] { Set(endpoints.flatMap(\.ports)).sorted() }
 }

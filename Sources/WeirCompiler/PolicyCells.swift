@@ -24,7 +24,7 @@ struct PolicyCells: Sendable {
 
     init(resolution: RuleSetResolution, catalogue: PeerCatalogue, inventory: Inventory) {
         var classes = PeerClasses(resolution: resolution, catalogue: catalogue)
-        let everyPort = Array(Set(inventory.endpoints.flatMap(\.ports))).sorted()
+        let everyPort = inventory.everyPort
         var known: Set<Key> = []
         for ruleSet in resolution.ruleSets {
             let namesMatter =
