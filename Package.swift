@@ -166,7 +166,7 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(
             name: "WeirLoaderTests",
-            dependencies: ["WeirLoader", "WeirKernel", "WeirImage", "WeirMaps", "WeirModel", "TestNetwork"],
+            dependencies: ["WeirABI", "WeirLoader", "WeirKernel", "WeirImage", "WeirMaps", "WeirModel", "TestNetwork"],
             swiftSettings: strict),
         .testTarget(
             name: "WeirConformanceTests",

@@ -127,6 +127,7 @@ package struct Loader: Sendable {
         _ image: Image, _ generation: UInt64, _ checked: Checked, _ step: (ApplyStep) throws -> Void
     ) throws -> Outcome {
         try requireSameNamespace(checked.node.namespace)
+        try requireSameABI()
         let pins = try PinnedSet.open(object, options: options.programs, layout: layout)
         try step(.pinned)
 
@@ -292,6 +293,20 @@ package struct Loader: Sendable {
         throw LoaderError.refused(
             "\(layout.root) belongs to another network namespace (inode \(recorded.inode), this is \(current.inode))",
             hint: "run there, or use another --pin-path and --state-dir")
+    }
+
+    /// Programs are swapped before the new policy is committed, so until then they read the one in force: flags and
+    /// numbers of another ABI would mean something else to them.
+    func requireSameABI() throws {
+        let maps = try PinnedMaps(pinnedIn: layout.root)
+        let control = try ControlWord(try maps(.control)).load()
+        guard control.isCommitted else { return }
+        let version = try maps.meta(slot: control.activeSlot).abi_version
+        guard version == UInt32(WEIR_ABI_VERSION) else {
+            throw LoaderError.refused(
+                "the policy in force was loaded by a weir of ABI \(version), this one is of ABI \(WEIR_ABI_VERSION)",
+                hint: "run weir detach, then apply again; in between nothing is enforced")
+        }
     }
 
     // MARK: What is already so

@@ -66,6 +66,7 @@ extension Loader {
                 return plan
             }
             try requireSameNamespace(checked.node.namespace)
+            try requireSameABI()
             plan.isFirst = false
             let maps = try PinnedMaps(pinnedIn: layout.root)
             let survey = try AttachmentSurvey(layout, ownPrograms: try PinnedSet.programIDs(layout))

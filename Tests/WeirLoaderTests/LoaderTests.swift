@@ -1,6 +1,7 @@
 import Foundation
 import TestNetwork
 import Testing
+import WeirABI
 import WeirImage
 import WeirKernel
 import WeirLoader
@@ -286,6 +287,35 @@ struct RefusalTests {
         #expect(try !fixture.topology.ping(from: 0, "10.7.0.3"))
         try fixture.place.detach()
         #expect(try fixture.traces() == [])
+    }
+
+    @Test("a policy of another ABI in force is refused before a program is swapped, and left as it was")
+    func otherABI() throws {
+        let fixture = try LoaderFixture()
+        let place = fixture.place
+        let revision = try place.apply(HandmadeImage.make(port: 80)).revision
+        let slots = try #require(try KernelMap.pinned(at: place.pinPath + "/maps/slot_meta"))
+        let key = UInt32(revision & 1).abiBytes
+        var meta = try #require(try slots.lookup(key).flatMap(weir_slot_meta.init(abiBytes:)))
+        meta.abi_version -= 1
+        try slots.update(key, meta.abiBytes, mode: .any)
+        let traces = try fixture.traces()
+        var steps: [ApplyStep] = []
+        let error = #expect(throws: LoaderError.self) {
+            try place.apply(HandmadeImage.make(port: 81)) { steps.append($0) }
+        }
+        let text = try #require(error).description
+        #expect(text.contains("ABI \(WEIR_ABI_VERSION - 1), this one is of ABI \(WEIR_ABI_VERSION)"))
+        #expect(text.contains("run weir detach"))
+        #expect(steps == [.checked])
+        #expect(throws: LoaderError.self) {
+            try place.onNode { try place.loader().plan(HandmadeImage.make(port: 81)) }
+        }
+        #expect(try fixture.traces() == traces)
+        #expect(try place.status()?.revision == revision)
+        try place.detach()
+        #expect(try fixture.traces() == [])
+        #expect(try place.apply(HandmadeImage.make(port: 81)).result == .committed)
     }
 
     @Test("another network namespace is refused")
