@@ -78,7 +78,8 @@ struct AdminPolicyDecoder {
         let written = pods.written(&fields)
         fields.reportUnknown(&diagnostics)
         guard let only = written.first, written.count == 1 else {
-            reportChoice(of: written, "the subject has one of namespaces and pods", at: cursor.location, &diagnostics)
+            reportChoice(
+                of: written, "the subject", among: ["namespaces", "pods"], at: cursor.location, &diagnostics)
             return nil
         }
         return pods.decode(only, &diagnostics)
@@ -137,7 +138,10 @@ func checkCount(
 
 /// Reports that of several fields none is there, or more than one.
 func reportChoice(
-    of written: [Cursor], _ message: String, at location: SourceLocation, _ diagnostics: inout DiagnosticsCollector
+    of written: [Cursor], _ owner: String, among choices: [String], at location: SourceLocation,
+    _ diagnostics: inout DiagnosticsCollector
 ) {
-    diagnostics.error(written.isEmpty ? .missingField : .conflictingFields, message, at: location)
+    let names = choices.dropLast().joined(separator: ", ") + " and " + choices.suffix(1).joined()
+    diagnostics.error(
+        written.isEmpty ? .missingField : .conflictingFields, "\(owner) has one of \(names)", at: location)
 }

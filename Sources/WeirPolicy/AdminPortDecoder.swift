@@ -17,8 +17,7 @@ struct AdminPortDecoder {
         let written = choices.compactMap { fields.optional($0) }
         fields.reportUnknown(&diagnostics)
         guard let only = written.first, written.count == 1 else {
-            let names = choices.dropLast().joined(separator: ", ") + " and " + choices.suffix(1).joined()
-            reportChoice(of: written, "\(cursor.name) has one of \(names)", at: cursor.location, &diagnostics)
+            reportChoice(of: written, cursor.name, among: choices, at: cursor.location, &diagnostics)
             return nil
         }
         switch only.name {
@@ -81,7 +80,7 @@ struct AdminPortDecoder {
             return decodeRange(&rangeFields, &diagnostics).map { .range(`protocol`, $0) }
         case (nil, nil), (_?, _?):
             reportChoice(
-                of: [number, range].compactMap(\.self), "destinationPort has one of number and range",
+                of: [number, range].compactMap(\.self), "destinationPort", among: ["number", "range"],
                 at: port.location, &diagnostics)
             return nil
         }

@@ -23,7 +23,7 @@ struct AdminRuleDecoder {
         let action = actionName.flatMap { decodeAction($0, &diagnostics) }
         var peers = PeerReading()
         if let peerList {
-            for item in items(of: peerList, "peers", &diagnostics) {
+            for item in items(of: peerList, "peers", atMost: dialect.maximumItems, &diagnostics) {
                 // Without an action the rule is refused, whatever the peers would make of it.
                 decodePeer(item, action ?? .deny, &peers, &diagnostics)
             }
@@ -36,13 +36,13 @@ struct AdminRuleDecoder {
 
     /// These lists may be missing, if at all, but not empty.
     private func items(
-        of list: Cursor, _ what: String, _ diagnostics: inout DiagnosticsCollector
+        of list: Cursor, _ what: String, atMost maximum: Int, _ diagnostics: inout DiagnosticsCollector
     ) -> [Cursor] {
         guard let items = list.list(&diagnostics) else { return [] }
         if items.isEmpty {
             diagnostics.error(.missingField, "\(list.name) is empty; it needs at least one item", at: list.location)
         }
-        checkCount(of: items, what, atMost: dialect.maximumItems, at: list, &diagnostics)
+        checkCount(of: items, what, atMost: maximum, at: list, &diagnostics)
         return items
     }
 
@@ -92,8 +92,7 @@ struct AdminRuleDecoder {
         let domainNamesKey = fields.keyLocation(of: "domainNames")
         fields.reportUnknown(&diagnostics)
         guard let only = written.first, written.count == 1 else {
-            let names = choices.dropLast().joined(separator: ", ") + " and " + choices.suffix(1).joined()
-            reportChoice(of: written, "a peer has one of \(names)", at: cursor.location, &diagnostics)
+            reportChoice(of: written, "a peer", among: choices, at: cursor.location, &diagnostics)
             return
         }
         if only.name != "namespaces", only.name != "pods", reading.nameless == nil { reading.nameless = only }
@@ -115,12 +114,7 @@ struct AdminRuleDecoder {
     }
 
     private func networkItems(of list: Cursor, _ diagnostics: inout DiagnosticsCollector) -> [Cursor] {
-        guard let items = list.list(&diagnostics) else { return [] }
-        if items.isEmpty {
-            diagnostics.error(.missingField, "\(list.name) is empty; it needs at least one item", at: list.location)
-        }
-        checkCount(of: items, list.name, atMost: AdminDialect.maximumNetworks, at: list, &diagnostics)
-        return items
+        items(of: list, list.name, atMost: AdminDialect.maximumNetworks, &diagnostics)
     }
 
     // MARK: Ports
@@ -129,7 +123,8 @@ struct AdminRuleDecoder {
         _ list: Cursor, nameless: Cursor?, _ diagnostics: inout DiagnosticsCollector
     ) -> [PortMatch] {
         let decoder = AdminPortDecoder(portField: dialect.portField)
-        return items(of: list, dialect.portField.rawValue, &diagnostics).compactMap { item in
+        let items = items(of: list, dialect.portField.rawValue, atMost: dialect.maximumItems, &diagnostics)
+        return items.compactMap { item in
             guard let match = decoder.decode(item, &diagnostics) else { return nil }
             if case .named(let name, _) = match, let nameless {
                 diagnostics.error(
