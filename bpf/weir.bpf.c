@@ -10,10 +10,12 @@
 
 #include "lib/conntrack.h"
 #include "lib/events.h"
+#include "lib/fragments.h"
 #include "lib/l4.h"
 #include "lib/maps.h"
 #include "lib/packet.h"
 #include "lib/parse.h"
+#include "lib/plain.h"
 #include "lib/policy.h"
 
 /* The port that the flow's originator asked for, which is what policy is about. */
@@ -24,23 +26,44 @@ WEIR_INLINE weir_u16 weir_originator_port(const struct weir_packet *packet, weir
 	return direction == WEIR_EGRESS ? packet->key.remote_port_be : packet->key.local_port_be;
 }
 
-/* Steps 3 to 7: what the packet is, and whether it may be here at all. */
-WEIR_INLINE int weir_read(struct __sk_buff *skb, struct weir_packet *packet, const struct weir_endpoint *endpoint,
-			  int direction)
+/* The end of step 7, once the headers are read: what passes below policy, and the addresses. */
+WEIR_INLINE int weir_accept(struct __sk_buff *skb, struct weir_packet *packet, const struct weir_endpoint *endpoint,
+			    int direction)
 {
-	weir_u16 protocol_be = 0;
 	int reason;
 
-	if (!packet || !endpoint)
+	if (weir_is_dhcp(packet, endpoint, direction))
+		return WEIR_PASSES;
+	reason = weir_check_addresses(packet, endpoint, direction);
+	if (reason || !packet->link_control)
+		return reason;
+	reason = weir_check_link_control(skb, packet, endpoint, direction);
+	return reason ? reason : WEIR_PASSES;
+}
+
+/* Steps 3 to 7: what the packet is, and whether it may be here at all. */
+WEIR_INLINE int weir_read(struct __sk_buff *skb, const struct weir_view *view, struct weir_packet *packet,
+			  const struct weir_endpoint *endpoint, struct weir_judgement *judgement, int direction, int link)
+{
+	weir_u16 type_be = skb->protocol;
+	int reason;
+
+	if (!view || !packet || !endpoint || !judgement)
 		return WEIR_REASON_NO_SLOT;
-	if (skb->len < ETH_HLEN)
-		return WEIR_REASON_TRUNCATED;
-	if (skb->vlan_present)
-		return WEIR_REASON_VLAN;
-	/* The frame's own type, not skb->protocol: it is what the other end of a veth reads. */
-	if (!WEIR_READ(skb, offsetof(struct ethhdr, h_proto), &protocol_be))
-		return WEIR_REASON_TRUNCATED;
-	switch (protocol_be) {
+	packet->direction = direction;
+	packet->l3 = 0;
+	if (link == WEIR_LINK_ETHERNET) {
+		if (skb->len < ETH_HLEN)
+			return WEIR_REASON_TRUNCATED;
+		packet->l3 = ETH_HLEN;
+		/* The frame's own type, not skb->protocol: it is what the other end of a veth reads. */
+		if (!WEIR_READ(skb, offsetof(struct ethhdr, h_proto), &type_be))
+			return WEIR_REASON_TRUNCATED;
+	}
+	reason = weir_check_vlan(skb, packet, &type_be);
+	if (reason)
+		return reason == WEIR_REASON_VLAN && weir_is_host(endpoint) ? WEIR_PASSES : reason;
+	switch (type_be) {
 	case bpf_htons(ETH_P_IP):
 		reason = weir_parse_ipv4(skb, packet, direction);
 		break;
@@ -48,74 +71,99 @@ WEIR_INLINE int weir_read(struct __sk_buff *skb, struct weir_packet *packet, con
 		reason = weir_parse_ipv6(skb, packet, direction);
 		break;
 	case bpf_htons(ETH_P_ARP):
-		reason = direction == WEIR_EGRESS && !(endpoint->flags & WEIR_ENDPOINT_HOST)
-				 ? weir_check_arp(skb, endpoint)
-				 : WEIR_REASON_NONE;
+		reason = direction == WEIR_EGRESS && !weir_is_host(endpoint) ? weir_check_arp(skb, packet, endpoint)
+									     : WEIR_REASON_NONE;
 		return reason ? reason : WEIR_PASSES;
-	case bpf_htons(ETH_P_8021Q):
-	case bpf_htons(ETH_P_8021AD):
-		return WEIR_REASON_VLAN;
 	default:
 		return WEIR_REASON_UNKNOWN_ETHERTYPE;
 	}
 	if (reason)
 		return reason;
-	weir_classify_icmp(skb, packet);
-	reason = weir_check_addresses(packet, endpoint, direction);
-	if (reason)
-		return reason;
+	if (weir_is_host(endpoint)) {
+		reason = weir_check_host(skb, view, packet, judgement);
+		if (reason)
+			return reason;
+	}
+	if (packet->later_fragment) {
+		reason = weir_check_addresses(packet, endpoint, direction);
+		if (!reason)
+			reason = weir_follow_fragment(skb, view, endpoint, packet);
+		return reason ? reason : WEIR_PASSES;
+	}
 	reason = weir_parse_l4(skb, packet, direction);
 	if (reason)
 		return reason;
-	if (packet->link_control) {
-		reason = weir_check_link_control(skb, packet, endpoint, direction);
-		return reason ? reason : WEIR_PASSES;
+	return weir_accept(skb, packet, endpoint, direction);
+}
+
+#define WEIR_READ_STEP(name, direction, link)                                                              \
+	WEIR_STEP int name(struct __sk_buff *skb, const struct weir_view *view, struct weir_packet *packet, \
+			   const struct weir_endpoint *endpoint, struct weir_judgement *judgement)         \
+	{                                                                                                  \
+		return weir_read(skb, view, packet, endpoint, judgement, direction, link);                 \
 	}
-	return WEIR_REASON_NONE;
-}
+WEIR_READ_STEP(weir_read_egress, WEIR_EGRESS, WEIR_LINK_ETHERNET)
+WEIR_READ_STEP(weir_read_ingress, WEIR_INGRESS, WEIR_LINK_ETHERNET)
+WEIR_READ_STEP(weir_read_l3_egress, WEIR_EGRESS, WEIR_LINK_NONE)
+WEIR_READ_STEP(weir_read_l3_ingress, WEIR_INGRESS, WEIR_LINK_NONE)
 
-WEIR_STEP int weir_read_egress(struct __sk_buff *skb, struct weir_packet *packet, const struct weir_endpoint *endpoint)
+/* The same for a packet that weir_read_plain has read. */
+WEIR_INLINE int weir_accept_plain(struct __sk_buff *skb, const struct weir_view *view, struct weir_packet *packet,
+				  const struct weir_endpoint *endpoint, struct weir_judgement *judgement, int direction)
 {
-	return weir_read(skb, packet, endpoint, WEIR_EGRESS);
+	int reason;
+
+	if (weir_is_host(endpoint)) {
+		reason = weir_check_host(skb, view, packet, judgement);
+		if (reason)
+			return reason;
+	}
+	return weir_accept(skb, packet, endpoint, direction);
 }
 
-WEIR_STEP int weir_read_ingress(struct __sk_buff *skb, struct weir_packet *packet, const struct weir_endpoint *endpoint)
+/* Whether audit mode of node, endpoint or policy lets this refusal pass. */
+WEIR_INLINE bool weir_is_audited(const struct weir_view *view, const struct weir_endpoint *endpoint, weir_u32 action,
+				 int reason)
 {
-	return weir_read(skb, packet, endpoint, WEIR_INGRESS);
+	return (reason == WEIR_REASON_POLICY_DENY || reason == WEIR_REASON_POLICY_DEFAULT_DENY) &&
+	       (view->audit || (endpoint->flags & WEIR_ENDPOINT_AUDIT) || (action & WEIR_ACTION_AUDIT));
 }
 
-/* Steps 8 and 9: the flow, and where it is new or stale the policy. */
+/* Steps 8 and 9: the flow, and where it is new or stale the policy. `missed`: not established, under this key. */
 WEIR_INLINE int weir_decide(struct __sk_buff *skb, const struct weir_view *view, const struct weir_endpoint *endpoint,
-			    struct weir_packet *packet, int direction, struct weir_judgement *judgement)
+			    struct weir_packet *packet, int direction, struct weir_judgement *judgement, bool missed,
+			    struct weir_flow_key *key)
 {
 	bool tracked = (weir_options & WEIR_OPTION_CONNTRACK) && weir_tracked(packet);
-	weir_u32 revision = view->revision, now = 0, key_check = 0;
+	weir_u32 revision = view->revision;
 	struct weir_conntrack *entry = NULL;
 	struct weir_flow flow = {};
-	bool young = false, replace = false;
+	bool young = false;
 	int reason;
 
 	if (tracked) {
-		packet->key.ifindex = skb->ifindex;
-		now = weir_now();
-		key_check = weir_key_check(&packet->key);
-		entry = bpf_map_lookup_elem(&conntrack, &packet->key);
-		if (entry && (!weir_read_flow(entry, key_check, now, &flow) || !weir_rides(&flow, packet, direction)))
-			entry = NULL;
+		if (!missed) {
+			packet->key.interface = weir_flow_interface(skb, endpoint);
+			weir_make_key(&packet->key, packet->family, key);
+			entry = weir_find_established(packet->family, key);
+			if (entry && (!weir_read_flow(entry, key->check, view->now, &flow) ||
+				      !weir_rides(&flow, packet, direction)))
+				entry = NULL;
+		}
 		if (!entry) {
-			entry = bpf_map_lookup_elem(&conntrack_new, &packet->key);
+			entry = weir_find_new(packet->family, key);
 			if (entry) {
-				bool alive = weir_read_flow(entry, key_check, now, &flow);
+				bool alive = weir_read_flow(entry, key->check, view->now, &flow);
 
 				young = true;
 				/* A dead entry makes room; so does a live one for a flow the other way round. */
-				replace = !alive || packet->opens;
+				judgement->replace = !alive || packet->opens;
 				if (!alive || !weir_rides(&flow, packet, direction))
 					entry = NULL;
 			}
 		}
 	} else if ((weir_options & WEIR_OPTION_CONNTRACK) && weir_is_icmp_error(packet)) {
-		if (weir_related(skb, view, endpoint, packet, direction))
+		if (weir_related(skb, view, endpoint, packet, key))
 			return WEIR_REASON_NONE;
 	}
 
@@ -129,16 +177,21 @@ WEIR_INLINE int weir_decide(struct __sk_buff *skb, const struct weir_view *view,
 		} else {
 			judgement->direction = direction;
 			judgement->port_be = packet->port_be;
-			if (direction == WEIR_INGRESS && !skb->ingress_ifindex &&
-			    !(endpoint->flags & WEIR_ENDPOINT_HOST))
+			if (direction == WEIR_INGRESS && !skb->ingress_ifindex && !weir_is_host(endpoint))
 				judgement->peer_class = WEIR_PEER_HOST;
 		}
 		reason = weir_judge(view, endpoint, packet, judgement);
+		if (weir_is_audited(view, endpoint, judgement->action, reason)) {
+			judgement->flags |= WEIR_EVENT_AUDIT;
+			if (weir_is_watched(view, WEIR_EVENT_DROPS))
+				weir_report(skb, view, packet, judgement, reason);
+			reason = WEIR_REASON_NONE;
+		}
 		if (reason) {
 			if (entry && young)
-				bpf_map_delete_elem(&conntrack_new, &packet->key);
+				weir_forget_new(packet->family, key);
 			else if (entry)
-				bpf_map_delete_elem(&conntrack, &packet->key);
+				weir_forget_established(packet->family, key);
 			if (reason == WEIR_REASON_POLICY_DENY || reason == WEIR_REASON_POLICY_DEFAULT_DENY)
 				weir_count_rule(skb, view->slot, judgement->action);
 			return reason;
@@ -147,72 +200,140 @@ WEIR_INLINE int weir_decide(struct __sk_buff *skb, const struct weir_view *view,
 			entry->revision = revision;
 			entry->action = judgement->action;
 		} else if (tracked && !packet->echo_reply) {
-			judgement->error = weir_insert(skb, packet, direction, judgement, key_check, revision, now, replace);
+			judgement->error = weir_insert(skb, view, packet, judgement, key);
 		}
-		if ((weir_options & WEIR_OPTION_ALLOW_EVENTS) && !judgement->error)
-			weir_report(skb, packet, judgement, direction, WEIR_REASON_NONE);
+		if (!judgement->error && !judgement->flags && weir_is_watched(view, WEIR_EVENT_ALLOWS))
+			weir_report(skb, view, packet, judgement, WEIR_REASON_NONE);
 	}
 
 	weir_count_rule(skb, view->slot, judgement->action);
 	if (judgement->error)
 		return WEIR_REASON_CONNTRACK_INSERT;
 	if (entry) {
-		weir_touch(skb, entry, &flow, packet, direction, now);
+		weir_touch(skb, entry, &flow, packet, direction, view->now);
 		if (young && flow.direction == direction && (flow.flags & WEIR_CT_REPLY_SEEN))
-			weir_promote(&packet->key, entry);
+			weir_promote(packet->family, key, entry);
 	}
+	if (packet->first_fragment)
+		weir_record_fragment(skb, view, endpoint, packet, judgement->action);
 	return WEIR_REASON_NONE;
 }
 
-WEIR_INLINE int weir_run(struct __sk_buff *skb, int direction)
+/* The revision in force: past its time to be confirmed, the one that would follow it, which has the other slot. */
+WEIR_INLINE weir_u64 weir_revision_in_force(const volatile struct weir_control *committed, weir_u64 word, weir_u32 now)
+{
+	weir_u64 revision = word & ((1ull << WEIR_REVISION_BITS) - 1), confirm = committed->confirm;
+
+	if (confirm && (weir_u32)(confirm >> WEIR_CONFIRM_REVISION_SHIFT) == (weir_u32)revision &&
+	    now > (weir_u32)confirm)
+		revision++;
+	return revision;
+}
+
+WEIR_INLINE int weir_run(struct __sk_buff *skb, int direction, int link)
 {
 	const weir_u32 first = 0;
 	const volatile struct weir_control *committed = bpf_map_lookup_elem(&control, &first);
 	const struct weir_endpoint *endpoint;
-	struct weir_judgement judgement = {};
-	struct weir_packet packet = {};
-	struct weir_view view = {};
-	weir_u32 ifindex = skb->ifindex;
+	weir_u32 now, slot, ifindex, action;
+	struct weir_flow_key key;
+	struct weir_plain plain;
+	weir_u64 word, revision;
+	bool missed = false;
 	void *inner;
-	int reason = WEIR_REASON_NO_SLOT;
+	int reason;
 
-	if (committed)
-		view.revision = committed->word & ((1ull << WEIR_REVISION_BITS) - 1);
-	if (!view.revision)
+	if (!committed)
 		return TC_ACT_UNSPEC;
-	view.slot = view.revision & (WEIR_SLOT_COUNT - 1);
-	inner = bpf_map_lookup_elem(&endpoints, &view.slot);
+	word = committed->word;
+	now = weir_now();
+	revision = weir_revision_in_force(committed, word, now);
+	if (!revision)
+		return TC_ACT_UNSPEC;
+	slot = revision & (WEIR_SLOT_COUNT - 1);
+	weir_read_plain(skb, &plain, &key, direction, link);
+	if (plain.family && (weir_options & WEIR_OPTION_CONNTRACK)) {
+		struct weir_conntrack *entry = weir_find_established(plain.family, &key);
+
+		if (entry && weir_ride_plain(skb, entry, &plain, &key, revision, now, direction, &action)) {
+			weir_count_rule(skb, slot, action);
+			return TC_ACT_UNSPEC;
+		}
+		missed = !entry;
+	}
+
+	struct weir_view view = { .revision = revision, .slot = slot, .now = now,
+				  .audit = word >> WEIR_CONTROL_AUDIT_BIT & 1 };
+	struct weir_judgement judgement = {};
+	struct weir_packet packet = { .direction = direction };
+
+	reason = WEIR_REASON_NO_SLOT;
+	inner = bpf_map_lookup_elem(&endpoints, &slot);
 	if (inner) {
+		ifindex = skb->ifindex;
 		endpoint = bpf_map_lookup_elem(inner, &ifindex);
 		if (!endpoint)
 			return TC_ACT_UNSPEC;
-		if (direction == WEIR_EGRESS)
-			reason = weir_read_egress(skb, &packet, endpoint);
-		else
-			reason = weir_read_ingress(skb, &packet, endpoint);
+		if (plain.family) {
+			weir_expand_plain(&plain, &key, &packet);
+			weir_clear_key_tail(plain.family, &key);
+			reason = weir_accept_plain(skb, &view, &packet, endpoint, &judgement, direction);
+		} else {
+			__builtin_memset(&key, 0, sizeof(key));
+			if (link == WEIR_LINK_NONE)
+				reason = direction == WEIR_EGRESS
+						 ? weir_read_l3_egress(skb, &view, &packet, endpoint, &judgement)
+						 : weir_read_l3_ingress(skb, &view, &packet, endpoint, &judgement);
+			else
+				reason = direction == WEIR_EGRESS
+						 ? weir_read_egress(skb, &view, &packet, endpoint, &judgement)
+						 : weir_read_ingress(skb, &view, &packet, endpoint, &judgement);
+		}
 		if (reason == WEIR_PASSES)
 			return TC_ACT_UNSPEC;
 		if (reason == WEIR_REASON_NONE)
-			reason = weir_decide(skb, &view, endpoint, &packet, direction, &judgement);
+			reason = weir_decide(skb, &view, endpoint, &packet, direction, &judgement,
+					     missed && !weir_is_host(endpoint), &key);
 	}
 	if (reason == WEIR_REASON_NONE)
 		return TC_ACT_UNSPEC;
 	weir_count_drop(skb, direction, reason);
-	if ((weir_options & WEIR_OPTION_DROP_EVENTS) && reason != WEIR_REASON_NOT_FOR_ENDPOINT)
-		weir_report(skb, &packet, &judgement, direction, reason);
+	if (reason != WEIR_REASON_NOT_FOR_ENDPOINT && weir_is_watched(&view, WEIR_EVENT_DROPS))
+		weir_report(skb, &view, &packet, &judgement, reason);
 	return TC_ACT_SHOT;
 }
 
+/* On an endpoint's host-side interface, or a device of the node's, as the endpoint or the node sees it. */
 SEC("tc")
 int weir_from_endpoint(struct __sk_buff *skb)
 {
-	return weir_run(skb, WEIR_EGRESS);
+	return weir_run(skb, WEIR_EGRESS, WEIR_LINK_ETHERNET);
 }
 
 SEC("tc")
 int weir_to_endpoint(struct __sk_buff *skb)
 {
-	return weir_run(skb, WEIR_INGRESS);
+	return weir_run(skb, WEIR_INGRESS, WEIR_LINK_ETHERNET);
+}
+
+/* The same for devices without a link-layer header. */
+SEC("tc")
+int weir_from_endpoint_l3(struct __sk_buff *skb)
+{
+	return weir_run(skb, WEIR_EGRESS, WEIR_LINK_NONE);
+}
+
+SEC("tc")
+int weir_to_endpoint_l3(struct __sk_buff *skb)
+{
+	return weir_run(skb, WEIR_INGRESS, WEIR_LINK_NONE);
+}
+
+/* The clock of every timeout and deadline, for the loader's test run: user space cannot read it. */
+SEC("tc")
+int weir_read_tick(struct __sk_buff *skb)
+{
+	return skb ? weir_now() : 0;
 }
 
 char weir_license[] SEC("license") = "Dual BSD/GPL";

@@ -17,7 +17,7 @@
 
 #include "../../bpf/abi/weir_abi.h"
 
-enum { IFINDEX = 1, INGRESS_ROW = 32, STRIDE = 16, FORWARDED = 1, PASS = WEIR_REASON_NONE };
+enum { IFINDEX = 1, INGRESS_ROW = 32, FORWARDED = 1, PASS = WEIR_REASON_NONE };
 enum { PROTO_ICMP = 1, PROTO_TCP = 6, PROTO_UDP = 17, PROTO_ESP = 50, PROTO_ICMPV6 = 58, PROTO_SCTP = 132 };
 enum { FIN = 1, SYN = 2, RST = 4, ACK = 16 };
 /* Peer groups of this test. */
@@ -170,6 +170,17 @@ static struct frame arp(const char *sender)
 	return f;
 }
 
+/* The frame with a VLAN tag. */
+static struct frame tagged(unsigned int type, unsigned int tag, struct frame f)
+{
+	unsigned char header[4] = { type >> 8, type, tag >> 8, tag };
+
+	memmove(f.bytes + 16, f.bytes + 12, f.length - 12);
+	memcpy(f.bytes + 12, header, 4);
+	f.length += 4;
+	return f;
+}
+
 /* The usual packets between the endpoint and a peer. */
 #define ME4 "10.0.0.5"
 #define ME6 "fd00::5"
@@ -196,7 +207,7 @@ static void read_drops(unsigned long long *to)
 	int cpus = libbpf_num_possible_cpus();
 	struct weir_counter values[cpus];
 
-	for (weir_u32 i = 0; i < WEIR_DROPS_ENTRIES; i++) {
+	for (weir_u32 i = 0; i < WEIR_DROPS_ERRNO; i++) {
 		to[i] = 0;
 		if (bpf_map_lookup_elem(map_fd("drops"), &i, values))
 			die("drops");
@@ -210,7 +221,7 @@ enum { NEITHER = -1, MISCOUNTED = -2, REFUSED = -3 };
 /* The reason that was counted, PASS where none was and the program returned -1. */
 static int run(int direction, struct frame f, int forwarded)
 {
-	static unsigned long long before[WEIR_DROPS_ENTRIES], after[WEIR_DROPS_ENTRIES];
+	static unsigned long long before[WEIR_DROPS_ERRNO], after[WEIR_DROPS_ERRNO];
 	struct __sk_buff context = { .ifindex = IFINDEX, .ingress_ifindex = forwarded ? 1 : 0 };
 	LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = f.bytes, .data_size_in = f.length, .ctx_in = &context,
 		    .ctx_size_in = sizeof(context), .repeat = 1);
@@ -225,7 +236,7 @@ static int run(int direction, struct frame f, int forwarded)
 	read_drops(after);
 	if ((int)options.retval == -1)
 		reason = PASS;
-	for (int i = 0; i < WEIR_DROPS_ENTRIES; i++) {
+	for (int i = 0; i < WEIR_DROPS_ERRNO; i++) {
 		if (after[i] == before[i])
 			continue;
 		if ((int)options.retval != 2 || i % 2 != direction || after[i] != before[i] + 1)
@@ -270,7 +281,7 @@ static struct template {
 	int type;
 	unsigned int key_size, value_size, flags;
 } templates[] = { { .name = "endpoints" }, { .name = "ipcache4" }, { .name = "ipcache6" }, { .name = "cidrs4" },
-		  { .name = "cidrs6" },    { .name = "peers" },    { .name = "verdicts" }, { .name = "rule_counters" } };
+		  { .name = "cidrs6" },    { .name = "peers" },    { .name = "verdicts" } };
 enum { TEMPLATES = sizeof(templates) / sizeof(templates[0]) };
 
 static void remember_templates(void)
@@ -337,11 +348,9 @@ static void fill(weir_u32 slot, bool friendly)
 	int endpoints = fresh_inner("endpoints", 4), ipcache4 = fresh_inner("ipcache4", 16);
 	int ipcache6 = fresh_inner("ipcache6", 16), cidrs4 = fresh_inner("cidrs4", 16);
 	int cidrs6 = fresh_inner("cidrs6", 16), peers = fresh_inner("peers", 64), verdicts = fresh_inner("verdicts", 16);
-	int cpus = libbpf_num_possible_cpus(), counters = fresh_inner("rule_counters", STRIDE * cpus);
 	struct weir_endpoint me = { .id = 1, .egress_row = 0, .ingress_row = INGRESS_ROW,
 				    .flags = WEIR_ENDPOINT_HAS_IPV4 | WEIR_ENDPOINT_HAS_IPV6 };
-	struct weir_slot_meta meta = { .state = WEIR_SLOT_READY, .rule_stride = STRIDE, .cpu_count = cpus,
-				       .abi_version = WEIR_ABI_VERSION };
+	struct weir_slot_meta meta = { .state = WEIR_SLOT_READY, .abi_version = WEIR_ABI_VERSION };
 	struct weir_peer peer = { .group = WEIR_GROUP_WORLD_IPV4 };
 	struct weir_cidr4 cidr4 = {};
 	struct weir_cidr6 cidr6 = {};
@@ -396,7 +405,6 @@ static void fill(weir_u32 slot, bool friendly)
 	publish("cidrs6", slot, cidrs6);
 	publish("peers", slot, peers);
 	publish("verdicts", slot, verdicts);
-	publish("rule_counters", slot, counters);
 	put(map_fd("slot_meta"), &slot, &meta);
 }
 
@@ -410,26 +418,21 @@ static void commit(unsigned long long revision)
 
 static unsigned long long rule_packets(weir_u32 slot, weir_u32 rule)
 {
+	int cpus = libbpf_num_possible_cpus();
+	struct weir_counter values[cpus];
+	weir_u32 index = slot * WEIR_RULES_MAX + rule;
 	unsigned long long sum = 0;
-	weir_u32 id;
-	int fd;
 
-	if (bpf_map_lookup_elem(map_fd("rule_counters"), &slot, &id) || (fd = bpf_map_get_fd_by_id(id)) < 0)
+	if (bpf_map_lookup_elem(map_fd("rule_counters"), &index, values))
 		die("rule_counters");
-	for (int cpu = 0; cpu < libbpf_num_possible_cpus(); cpu++) {
-		weir_u32 index = cpu * STRIDE + rule;
-		struct weir_counter counter;
-
-		if (bpf_map_lookup_elem(fd, &index, &counter))
-			die("counter");
-		sum += counter.packets;
-	}
+	for (int cpu = 0; cpu < cpus; cpu++)
+		sum += values[cpu].packets;
 	return sum;
 }
 
 static int entries(const char *name)
 {
-	struct weir_conntrack_key key, next;
+	struct weir_flow6 key, next; /* the larger of both */
 	int count = 0, fd = map_fd(name);
 
 	while (!bpf_map_get_next_key(fd, count ? &key : NULL, &next)) {
@@ -453,7 +456,11 @@ static void link_layer(void)
 	struct frame f = arp(ME4);
 
 	OUT("unknown ethertype", unknown(0x9999), WEIR_REASON_UNKNOWN_ETHERTYPE);
-	OUT("VLAN", unknown(0x8100), WEIR_REASON_VLAN);
+	OUT("VLAN", tagged(0x8100, 7, arp(ME4)), WEIR_REASON_VLAN);
+	OUT("priority tag", tagged(0x8100, 0xe000, arp(ME4)), PASS);
+	OUT("priority tag before another's sender", tagged(0x8100, 0xe000, arp("10.0.0.9")), WEIR_REASON_ARP);
+	OUT("two priority tags", tagged(0x8100, 0, tagged(0x8100, 0, arp(ME4))), WEIR_REASON_UNKNOWN_ETHERTYPE);
+	OUT("TCP behind a priority tag", tagged(0x8100, 0, l4_4(ME4, "10.0.0.9", PROTO_TCP, tcp(1000, 80, SYN))), PASS);
 	OUT("QinQ", unknown(0x88a8), WEIR_REASON_VLAN);
 	OUT("ARP with its own sender", f, PASS);
 	OUT("ARP probe", arp("0.0.0.0"), PASS);
@@ -483,10 +490,6 @@ static void ip_headers(void)
 	OUT("total length beyond the frame", f, WEIR_REASON_IP_HEADER);
 	f.bytes[17] = 39;
 	OUT("TCP beyond the total length", f, WEIR_REASON_L4_HEADER);
-	f.bytes[17] = 40, f.bytes[20] = 0x20;
-	OUT("first fragment", f, WEIR_REASON_FRAGMENT);
-	f.bytes[20] = 0, f.bytes[21] = 1;
-	OUT("later fragment", f, WEIR_REASON_FRAGMENT);
 	OUT("router alert", ipv4(ME4, "10.0.0.9", PROTO_TCP, &p, "\x94\x04\0\0", 4), PASS);
 	OUT("no-ops and an end", ipv4(ME4, "10.0.0.9", PROTO_TCP, &p, "\1\1\1\1\1\0\x83\xff", 8), PASS);
 	OUT("forty no-ops", ipv4(ME4, "10.0.0.9", PROTO_TCP, &p,
@@ -510,7 +513,7 @@ static void ip_headers(void)
 	p = tcp(1000, 80, SYN), p = extended(PROTO_TCP, 0, 0, &p);
 	OUT("hop-by-hop", l4_6(ME6, "fd00::9", 0, p), PASS);
 	OUT("routing without segments", l4_6(ME6, "fd00::9", 43, p), PASS);
-	OUT("fragment header", l4_6(ME6, "fd00::9", 44, p), WEIR_REASON_FRAGMENT);
+	OUT("all of it in one fragment", l4_6(ME6, "fd00::9", 44, p), PASS);
 	p = tcp(1000, 80, SYN), p = extended(PROTO_TCP, 0, 1, &p);
 	OUT("routing with segments left", l4_6(ME6, "fd00::9", 43, p), WEIR_REASON_IPV6_ROUTING);
 	OUT("the same bytes as options", l4_6(ME6, "fd00::9", 60, p), PASS);
@@ -526,9 +529,81 @@ static void ip_headers(void)
 	p = extended(60, 0, 0, &p);
 	OUT("nine extension headers", l4_6(ME6, "fd00::9", 60, p), WEIR_REASON_IPV6_EXTENSION);
 	p = tcp(1000, 80, SYN);
-	for (int i = 0; i < 8; i++)
-		p = extended(i ? 60 : 44, 0, 0, &p);
-	OUT("a fragment header after eight", l4_6(ME6, "fd00::9", 60, p), WEIR_REASON_FRAGMENT);
+	for (int i = 0; i < 3; i++)
+		p = extended(i ? 44 : PROTO_TCP, 0, 0, &p);
+	OUT("a fragment header in a fragment", l4_6(ME6, "fd00::9", 44, p), WEIR_REASON_FRAGMENT);
+}
+
+/* A piece of an IPv4 datagram: `length` bytes of payload from `at`. */
+static struct frame piece(const char *destination, int protocol, int id, int at, bool more, struct frame payload)
+{
+	struct frame f = l4_4(ME4, destination, protocol, payload);
+
+	f.bytes[18] = id >> 8, f.bytes[19] = id;
+	f.bytes[20] = (more ? 0x20 : 0) | at / 8 >> 8, f.bytes[21] = at / 8;
+	return f;
+}
+
+static struct frame sized(struct frame f, unsigned int length)
+{
+	f.length = length;
+	return f;
+}
+
+static struct frame piece6(int protocol, unsigned char id, int at, bool more, struct frame payload)
+{
+	unsigned char header[8] = { protocol, 0, at >> 8, at | more, 0, 0, 0, id };
+	struct frame f = { .length = 0 };
+
+	add(&f, header, 8);
+	add(&f, payload.bytes, payload.length);
+	return l4_6(ME6, "fd00::9", 44, f);
+}
+
+static void fragments(void)
+{
+	struct frame bulk = { .length = 64 };
+
+	OUT("a later fragment before its first", piece("10.0.0.9", PROTO_UDP, 1, 64, false, bulk), WEIR_REASON_FRAGMENT);
+	OUT("a first fragment", piece("10.0.0.9", PROTO_UDP, 1, 0, true, sized(udp(1000, 53), 64)), PASS);
+	OUT("its later one", piece("10.0.0.9", PROTO_UDP, 1, 64, true, bulk), PASS);
+	OUT("its last one", piece("10.0.0.9", PROTO_UDP, 1, 128, false, sized(bulk, 61)), PASS);
+	OUT("the first byte behind its header", piece("10.0.0.9", PROTO_UDP, 1, 8, true, bulk), PASS);
+	OUT("of another datagram", piece("10.0.0.9", PROTO_UDP, 2, 64, false, bulk), WEIR_REASON_FRAGMENT);
+	OUT("of another protocol", piece("10.0.0.9", PROTO_TCP, 1, 64, false, bulk), WEIR_REASON_FRAGMENT);
+	OUT("not in eights", piece("10.0.0.9", PROTO_UDP, 1, 64, true, sized(bulk, 61)), WEIR_REASON_FRAGMENT);
+	OUT("beyond the largest datagram", piece("10.0.0.9", PROTO_UDP, 1, 65528, false, bulk), WEIR_REASON_FRAGMENT);
+	OUT("a first fragment without its header", piece("10.0.0.9", PROTO_TCP, 3, 0, true, sized(tcp(1000, 80, SYN), 16)),
+	    WEIR_REASON_L4_HEADER);
+	OUT("TCP in fragments", piece("10.0.0.9", PROTO_TCP, 4, 0, true, sized(tcp(1000, 80, SYN), 64)), PASS);
+	OUT("over its header", piece("10.0.0.9", PROTO_TCP, 4, 16, true, bulk), WEIR_REASON_FRAGMENT);
+	OUT("behind its header", piece("10.0.0.9", PROTO_TCP, 4, 24, true, bulk), PASS);
+	OUT("a first fragment that is denied", piece("10.0.0.11", PROTO_UDP, 5, 0, true, sized(udp(1000, 53), 64)),
+	    WEIR_REASON_POLICY_DENY);
+	OUT("follows it", piece("10.0.0.11", PROTO_UDP, 5, 64, false, bulk), WEIR_REASON_FRAGMENT);
+	OUT("IPv6: a later fragment before its first", piece6(PROTO_UDP, 1, 64, false, bulk), WEIR_REASON_FRAGMENT);
+	OUT("IPv6: a first fragment", piece6(PROTO_UDP, 1, 0, true, sized(udp(1000, 53), 64)), PASS);
+	OUT("IPv6: its later one", piece6(PROTO_UDP, 1, 64, false, bulk), PASS);
+	OUT("IPv6: whatever protocol it says", piece6(PROTO_TCP, 1, 64, false, bulk), PASS);
+	OUT("IPv6: of another datagram", piece6(PROTO_UDP, 2, 64, false, bulk), WEIR_REASON_FRAGMENT);
+	OUT("IPv6: over its header", piece6(PROTO_TCP, 3, 8, true, bulk), WEIR_REASON_FRAGMENT);
+	commit(3);
+	OUT("of another policy's datagram", piece("10.0.0.9", PROTO_UDP, 1, 64, true, bulk), WEIR_REASON_FRAGMENT);
+	commit(1);
+}
+
+static void dhcp(weir_u32 options)
+{
+	struct frame ask = l4_4("0.0.0.0", "255.255.255.255", PROTO_UDP, udp(68, 67));
+	struct frame answer = l4_4("10.0.0.9", ME4, PROTO_UDP, udp(67, 68));
+	bool asked = options & WEIR_OPTION_DHCP;
+
+	OUT("DHCP", ask, asked ? PASS : WEIR_REASON_SOURCE_ADDRESS);
+	OUT("DHCP to one server", l4_4("0.0.0.0", "10.0.0.9", PROTO_UDP, udp(68, 67)), WEIR_REASON_SOURCE_ADDRESS);
+	OUT("DHCP's ports the other way", l4_4("0.0.0.0", "255.255.255.255", PROTO_UDP, udp(67, 68)),
+	    WEIR_REASON_SOURCE_ADDRESS);
+	IN("its answer", answer, asked ? PASS : WEIR_REASON_POLICY_DEFAULT_DENY);
+	OUT("DHCPv6", l4_6("fe80::5", "ff02::1:2", PROTO_UDP, udp(546, 547)), asked ? PASS : WEIR_REASON_SOURCE_ADDRESS);
 }
 
 static void addresses(void)
@@ -607,10 +682,10 @@ static void flows(void)
 
 	OUT("SYN", l4_4(ME4, "10.0.0.9", PROTO_TCP, tcp(3000, 80, SYN)), PASS);
 	IN("SYN-ACK", l4_4("10.0.0.9", ME4, PROTO_TCP, tcp(80, 3000, SYN | ACK)), PASS);
-	young = entries("conntrack_new"), old = entries("conntrack");
+	young = entries("conntrack4_new"), old = entries("conntrack4");
 	OUT("ACK", l4_4(ME4, "10.0.0.9", PROTO_TCP, tcp(3000, 80, ACK)), PASS);
 	REQUIRE("the third packet moves the flow",
-		entries("conntrack_new") == young - 1 && entries("conntrack") == old + 1);
+		entries("conntrack4_new") == young - 1 && entries("conntrack4") == old + 1);
 	IN("SYN against the flow", l4_4("10.0.0.9", ME4, PROTO_TCP, tcp(80, 3000, SYN)), WEIR_REASON_POLICY_DEFAULT_DENY);
 	IN("RST", l4_4("10.0.0.9", ME4, PROTO_TCP, tcp(80, 3000, RST)), PASS);
 	IN("data behind the RST", l4_4("10.0.0.9", ME4, PROTO_TCP, tcp(80, 3000, ACK)), PASS);
@@ -631,9 +706,9 @@ static void flows(void)
 	IN("echo reply", l4_4("10.0.0.9", ME4, PROTO_ICMP, icmp(0, 7, NULL)), PASS);
 	IN("echo reply of another", l4_4("10.0.0.9", ME4, PROTO_ICMP, icmp(0, 8, NULL)), WEIR_REASON_POLICY_DEFAULT_DENY);
 	IN("echo back", l4_4("10.0.0.9", ME4, PROTO_ICMP, icmp(8, 7, NULL)), WEIR_REASON_POLICY_DEFAULT_DENY);
-	young = entries("conntrack_new");
+	young = entries("conntrack4_new");
 	OUT("echo reply that policy allows", l4_4(ME4, "10.0.0.9", PROTO_ICMP, icmp(0, 11, NULL)), PASS);
-	REQUIRE("is no flow", entries("conntrack_new") == young);
+	REQUIRE("is no flow", entries("conntrack4_new") == young);
 	IN("and opens nothing", l4_4("10.0.0.9", ME4, PROTO_ICMP, icmp(0, 11, NULL)), WEIR_REASON_POLICY_DEFAULT_DENY);
 	OUT("echo by table", l4_4(ME4, "10.0.0.10", PROTO_ICMP, icmp(8, 7, NULL)), PASS);
 	OUT("ICMPv6 echo", l4_6(ME6, "fd00::9", PROTO_ICMPV6, icmp(128, 7, NULL)), PASS);
@@ -717,34 +792,32 @@ static void revisions(void)
 /* An entry that is not this flow's, or whose time has passed, is none. */
 static void entries_that_are_not(void)
 {
-	struct weir_conntrack_key key = { .ifindex = IFINDEX, .protocol = PROTO_UDP };
+	const weir_u32 secret[] = WEIR_KEY_CHECK_WORDS;
+	struct weir_flow4 key = { .owner = IFINDEX << WEIR_OWNER_INTERFACE_SHIFT | PROTO_UDP };
 	struct frame back = l4_4("10.0.0.9", ME4, PROTO_UDP, udp(53, 5000));
 	struct weir_conntrack value;
-	weir_u32 right;
+	weir_u64 sum = 0;
 
-	memset(key.remote + 10, 0xff, 2);
-	memset(key.local + 10, 0xff, 2);
-	inet_pton(AF_INET, "10.0.0.9", key.remote + 12);
-	inet_pton(AF_INET, ME4, key.local + 12);
+	inet_pton(AF_INET, "10.0.0.9", key.remote);
+	inet_pton(AF_INET, ME4, key.local);
 	key.remote_port_be = htons(53), key.local_port_be = htons(5000);
 	OUT("UDP", l4_4(ME4, "10.0.0.9", PROTO_UDP, udp(5000, 53)), PASS);
-	if (bpf_map_lookup_elem(map_fd("conntrack_new"), &key, &value))
+	if (bpf_map_lookup_elem(map_fd("conntrack4_new"), &key, &value))
 		die("the flow's key");
 	REQUIRE("the entry says who, what and why",
-		value.packets == 1 && value.bytes == 42 && value.revision == 5 && value.direction == WEIR_EGRESS &&
+		value.packets[WEIR_EGRESS] == 1 && value.bytes[WEIR_EGRESS] == 42 && !value.packets[WEIR_INGRESS] && value.revision == 5 && value.direction == WEIR_EGRESS &&
 			value.action == action(WEIR_ACTION_ALLOW, 1) && !value.flags && !value.peer_class);
-	right = 2166136261u;
-	for (unsigned int i = 0; i < 11; i++)
-		right = (right ^ ((weir_u32 *)&key)[i]) * 16777619u;
-	REQUIRE("key_check is FNV-1a over the words", value.key_check == right);
+	for (int i = 0; i < 4; i += 2)
+		sum += (weir_u64)(((weir_u32 *)&key)[i] + secret[i]) * (weir_u32)(((weir_u32 *)&key)[i + 1] + secret[i + 1]);
+	REQUIRE("key_check is NH over the words", value.key_check == (weir_u32)(sum ^ sum >> 32));
 	value.key_check ^= 1;
-	put(map_fd("conntrack_new"), &key, &value);
+	put(map_fd("conntrack4_new"), &key, &value);
 	IN("another key's entry", back, WEIR_REASON_POLICY_DEFAULT_DENY);
 	OUT("it is replaced", l4_4(ME4, "10.0.0.9", PROTO_UDP, udp(5000, 53)), PASS);
 	IN("and counts", back, PASS);
 	value.key_check ^= 1;
 	value.expires = 0;
-	put(map_fd("conntrack_new"), &key, &value);
+	put(map_fd("conntrack4_new"), &key, &value);
 	IN("an entry past its time", back, WEIR_REASON_POLICY_DEFAULT_DENY);
 	OUT("it is replaced", l4_4(ME4, "10.0.0.9", PROTO_UDP, udp(5000, 53)), PASS);
 	IN("and counts", back, PASS);
@@ -759,15 +832,127 @@ static int on_event(void *context, void *data, size_t size)
 	return 0;
 }
 
+static weir_u32 tick(void)
+{
+	struct frame f = arp(ME4);
+	LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = f.bytes, .data_size_in = f.length);
+
+	if (bpf_prog_test_run_opts(bpf_program__fd(bpf_object__find_program_by_name(object, "weir_read_tick")), &options))
+		die("tick");
+	return options.retval;
+}
+
+static void watch(weir_u32 kinds, weir_u32 one_in, weir_u32 per_tick)
+{
+	struct weir_monitor reader = { .until = kinds ? ~0u : 0, .kinds = kinds, .one_in = one_in, .per_tick = per_tick };
+	weir_u32 zero = 0;
+
+	put(map_fd("monitor"), &zero, &reader);
+}
+
+/* Audit mode of the node: what policy refuses passes and is reported; what is malformed does not. */
+static void audit(void)
+{
+	struct ring_buffer *ring = ring_buffer__new(map_fd("events"), on_event, NULL, NULL);
+	struct frame foe = l4_4(ME4, "10.0.0.11", PROTO_TCP, tcp(6100, 81, SYN));
+	struct weir_control word = { .word = 7 | 1ull << WEIR_CONTROL_AUDIT_BIT };
+	weir_u32 zero = 0;
+
+	if (!ring)
+		die("ring");
+	watch(WEIR_EVENT_DROPS | WEIR_EVENT_ALLOWS, 0, 0);
+	put(map_fd("control"), &zero, &word);
+	OUT("a foe in audit mode", foe, PASS);
+	REQUIRE("is reported", ring_buffer__consume(ring) == 1 && last_event.reason == WEIR_REASON_POLICY_DENY &&
+				       last_event.flags == WEIR_EVENT_AUDIT);
+	IN("its answer", l4_4("10.0.0.11", ME4, PROTO_TCP, tcp(81, 6100, SYN | ACK)), PASS);
+	REQUIRE("is of a known flow", ring_buffer__consume(ring) == 0);
+	OUT("another's address", l4_4("10.0.0.6", "10.0.0.9", PROTO_UDP, udp(1, 2)), WEIR_REASON_SOURCE_ADDRESS);
+	commit(9);
+	OUT("after audit mode", l4_4(ME4, "10.0.0.11", PROTO_TCP, tcp(6100, 81, ACK)), WEIR_REASON_POLICY_DENY);
+	watch(0, 0, 0);
+	ring_buffer__free(ring);
+}
+
+/* Slot 1 is friendly, slot 0 is not: past its time, revision 11 is read as 12. */
+static void confirmation(void)
+{
+	struct weir_control word = { .word = 11, .confirm = 11ull << WEIR_CONFIRM_REVISION_SHIFT | (tick() + 100) };
+	struct frame friend = l4_4(ME4, "10.0.0.9", PROTO_UDP, udp(6200, 53));
+	weir_u32 zero = 0;
+
+	put(map_fd("control"), &zero, &word);
+	OUT("before the deadline", friend, PASS);
+	word.confirm = 11ull << WEIR_CONFIRM_REVISION_SHIFT | (tick() - 1);
+	put(map_fd("control"), &zero, &word);
+	OUT("past the deadline", friend, WEIR_REASON_POLICY_DENY);
+	word.confirm = 10ull << WEIR_CONFIRM_REVISION_SHIFT | (tick() - 1);
+	put(map_fd("control"), &zero, &word);
+	OUT("another revision's deadline", friend, PASS);
+	commit(13);
+}
+
+/* The node's record: on a device, and for what a local endpoint says to the node. */
+static void host_firewall(void)
+{
+	int endpoints = fresh_inner("endpoints", 4);
+	struct weir_endpoint host = { .id = 2, .egress_row = 0, .ingress_row = INGRESS_ROW, .flags = WEIR_ENDPOINT_HOST };
+	weir_u32 slot = 1, ifindex = IFINDEX;
+
+	put(endpoints, &ifindex, &host);
+	publish("endpoints", slot, endpoints);
+	IN("to the node, from a caller", l4_4("10.0.0.12", "10.0.0.1", PROTO_TCP, tcp(7000, 80, SYN)), PASS);
+	IN("to the node, from another", l4_4("10.0.0.9", "10.0.0.1", PROTO_TCP, tcp(7000, 80, SYN)),
+	   WEIR_REASON_POLICY_DEFAULT_DENY);
+	IN("through the node", l4_4("10.0.0.9", "10.0.0.10", PROTO_TCP, tcp(7000, 80, SYN)), PASS);
+	IN("a fragment through the node", piece("10.0.0.10", PROTO_UDP, 9, 64, false, udp(1, 2)), PASS);
+	IN("a VLAN's frame", tagged(0x8100, 7, arp(ME4)), PASS);
+	IN("from a link-local address", l4_4("169.254.169.254", "10.0.0.1", PROTO_TCP, tcp(80, 7000, SYN | ACK)),
+	   WEIR_REASON_POLICY_DEFAULT_DENY);
+	expect(__LINE__, "from the node to a friend", WEIR_EGRESS, l4_4("10.0.0.1", "10.0.0.9", PROTO_TCP, tcp(7001, 80, SYN)), 0, PASS);
+	IN("the friend's answer", l4_4("10.0.0.9", "10.0.0.1", PROTO_TCP, tcp(80, 7001, SYN | ACK)), PASS);
+	expect(__LINE__, "from the node to a foe", WEIR_EGRESS, l4_4("10.0.0.1", "10.0.0.11", PROTO_TCP, tcp(7001, 80, SYN)), 0,
+	       WEIR_REASON_POLICY_DENY);
+	OUT("through the node to a foe", l4_4("10.0.0.10", "10.0.0.11", PROTO_TCP, tcp(7001, 80, SYN)), PASS);
+	OUT("masqueraded to a foe", l4_4("10.0.0.1", "10.0.0.11", PROTO_TCP, tcp(7002, 80, SYN)), PASS);
+	IN("the foe's answer to it", l4_4("10.0.0.11", "10.0.0.1", PROTO_TCP, tcp(80, 7002, SYN | ACK)), PASS);
+	IN("the foe's own call", l4_4("10.0.0.11", "10.0.0.1", PROTO_TCP, tcp(80, 7003, SYN)), WEIR_REASON_POLICY_DEFAULT_DENY);
+	IN("an advertisement of a router's", link6("fe80::1", "ff02::1", neighbour(134, ME6), 255), PASS);
+	expect(__LINE__, "DHCP", WEIR_EGRESS, l4_4("0.0.0.0", "255.255.255.255", PROTO_UDP, udp(68, 67)), 0, PASS);
+
+	/* The endpoint again, beside a node whose ingress refuses everybody but callers. */
+	fill(1, true);
+	commit(15);
+	OUT("an endpoint to a node without a policy", l4_4(ME4, "10.0.0.1", PROTO_TCP, tcp(7100, 80, SYN)), PASS);
+	endpoints = fresh_inner("endpoints", 4);
+	ifindex = 0;
+	put(endpoints, &ifindex, &host);
+	struct weir_endpoint me = { .id = 1, .ingress_row = INGRESS_ROW, .flags = WEIR_ENDPOINT_HAS_IPV4 };
+	inet_pton(AF_INET, ME4, me.ipv4);
+	ifindex = IFINDEX;
+	put(endpoints, &ifindex, &me);
+	publish("endpoints", slot, endpoints);
+	commit(17);
+	OUT("an endpoint to a node that refuses it", l4_4(ME4, "10.0.0.1", PROTO_TCP, tcp(7101, 80, SYN)),
+	    WEIR_REASON_POLICY_DEFAULT_DENY);
+	IN_FROM_HOST("the node to an endpoint that it may not call", l4_4("10.0.0.1", ME4, PROTO_TCP, tcp(7101, 80, SYN)),
+		     WEIR_REASON_POLICY_DEFAULT_DENY);
+	fill(1, true);
+	commit(19);
+}
+
 static void reports(void)
 {
 	struct ring_buffer *ring = ring_buffer__new(map_fd("events"), on_event, NULL, NULL);
 	struct frame foe = l4_4(ME4, "10.0.0.11", PROTO_TCP, tcp(6000, 81, SYN));
 	weir_u8 address[4];
+	int i;
 
 	if (!ring)
 		die("ring");
-	ring_buffer__consume(ring);
+	OUT("foe, and nobody watches", foe, WEIR_REASON_POLICY_DENY);
+	REQUIRE("no event", ring_buffer__consume(ring) == 0);
+	watch(WEIR_EVENT_DROPS, 0, 0);
 	OUT("foe", foe, WEIR_REASON_POLICY_DENY);
 	memset(&last_event, 0, sizeof(last_event));
 	REQUIRE("one event for a drop", ring_buffer__consume(ring) == 1);
@@ -781,10 +966,28 @@ static void reports(void)
 	IN("another's frame", l4_4("10.0.0.9", "10.0.0.6", PROTO_UDP, udp(1, 2)), WEIR_REASON_NOT_FOR_ENDPOINT);
 	OUT("allowed", l4_4(ME4, "10.0.0.9", PROTO_UDP, udp(6000, 53)), PASS);
 	REQUIRE("no event for either", ring_buffer__consume(ring) == 0);
-	for (int i = 0; i < 5000; i++)
+	watch(WEIR_EVENT_ALLOWS, 0, 0);
+	OUT("foe, and only allows are watched", foe, WEIR_REASON_POLICY_DENY);
+	OUT("allowed", l4_4(ME4, "10.0.0.9", PROTO_UDP, udp(6001, 53)), PASS);
+	REQUIRE("an event for the allow", ring_buffer__consume(ring) == 1 && !last_event.reason);
+	watch(WEIR_EVENT_DROPS, 10, 0);
+	for (int i = 0; i < 100; i++)
+		run(WEIR_EGRESS, foe, FORWARDED);
+	REQUIRE("one in ten", ring_buffer__consume(ring) == 10);
+	REQUIRE("which says how many it stands for", last_event.suppressed == 9);
+	watch(WEIR_EVENT_DROPS, 0, 5);
+	for (weir_u32 start = tick(); tick() == start;) /* what was made before counts until the tick ends */
+		;
+	for (int i = 0; i < 100; i++)
+		run(WEIR_EGRESS, foe, FORWARDED);
+	i = ring_buffer__consume(ring);
+	REQUIRE("five in a second", i >= 4 && i <= 10);
+	watch(WEIR_EVENT_DROPS, 0, 0);
+	for (i = 0; i < 5000; i++)
 		if (run(WEIR_EGRESS, foe, FORWARDED) != WEIR_REASON_POLICY_DENY)
 			return require(__LINE__, "a full ring changes the verdict", false);
-	REQUIRE("a full ring holds what fits", ring_buffer__consume(ring) > 3000);
+	REQUIRE("a full ring holds what fits", ring_buffer__consume(ring) > 2500);
+	watch(0, 0, 0);
 	ring_buffer__free(ring);
 }
 
@@ -854,7 +1057,7 @@ static void mutations(void)
 
 static void every_option_loads(const char *path)
 {
-	for (weir_u32 options = 0; options < 2 * WEIR_OPTION_OVERLAY_GUARD; options++) {
+	for (weir_u32 options = 0; options < 2 * WEIR_OPTION_DHCP; options++) {
 		struct bpf_object *other = bpf_object__open_file(path, NULL);
 		struct bpf_map *map, *rodata = NULL;
 
@@ -863,7 +1066,8 @@ static void every_option_loads(const char *path)
 		bpf_object__for_each_map(map, other)
 			if (strstr(bpf_map__name(map), ".rodata"))
 				rodata = map;
-		if (!rodata || bpf_map__set_initial_value(rodata, &options, sizeof(options)))
+		weir_u32 constants[2] = { options, WEIR_TICK_SHIFT_DEFAULT };
+		if (!rodata || bpf_map__set_initial_value(rodata, constants, sizeof(constants)))
 			die("options");
 		require(__LINE__, "an option that the verifier refuses", !bpf_object__load(other));
 		bpf_object__close(other);
@@ -934,11 +1138,16 @@ int main(int count, char **arguments)
 	ip_headers();
 	addresses();
 	link_control();
+	fragments();
+	dhcp(WEIR_OPTION_DEFAULTS);
 	policy();
 	flows();
 	revisions();
 	entries_that_are_not();
 	reports();
+	audit();
+	confirmation();
+	host_firewall();
 	timings();
 	mutations();
 	missing_maps();

@@ -17,7 +17,7 @@ typedef __UINT64_TYPE__ weir_u64;
 typedef __INT32_TYPE__ weir_s32;
 
 /* Changes whenever a layout or the meaning of a field changes. */
-enum { WEIR_ABI_VERSION = 2 };
+enum { WEIR_ABI_VERSION = 3 };
 
 /* Direction as the endpoint sees it. Also the index of a program and of a counter. */
 enum weir_direction {
@@ -27,14 +27,20 @@ enum weir_direction {
 
 /*
  * control[0]: policy revision in the low 56 bits, flags above. The low bit of the revision
- * is the active slot. Revision 0 means that no policy was ever committed: programs pass.
+ * is the active slot. Revision 0 means that no policy is in force: programs pass.
+ *
+ * `confirm` is written before `word`: 0, or the low 32 bits of a revision above a tick. After
+ * that tick programs read that revision as the next one, which is the other slot's.
  */
 struct weir_control {
 	weir_u64 word;
+	weir_u64 confirm;
 };
 enum {
 	WEIR_REVISION_BITS = 56,
 	WEIR_SLOT_COUNT = 2,
+	WEIR_CONTROL_AUDIT_BIT = 56, /* of `word`: policy drops are reported and pass */
+	WEIR_CONFIRM_REVISION_SHIFT = 32,
 };
 
 /* Peer groups with a fixed number. Group 0 is a row's default, never a peer. */
@@ -51,7 +57,8 @@ enum weir_group {
 
 /*
  * An action is one word: its kind in the top two bits, an id below. TABLE names a verdict
- * table; the others name the rule attribution that decided (0: no rule).
+ * table; the others name the rule attribution that decided (0: no rule). A deny with AUDIT is
+ * what policies in audit mode would do: it is reported and passes.
  */
 enum weir_action_kind {
 	WEIR_ACTION_TABLE = 0,
@@ -61,10 +68,15 @@ enum weir_action_kind {
 };
 enum {
 	WEIR_ACTION_KIND_SHIFT = 30,
-	WEIR_ACTION_ID_MASK = 0x3fffffff,
+	WEIR_ACTION_AUDIT = 0x20000000,
+	WEIR_ACTION_ID_MASK = 0x1fffffff,
 };
 
-/* endpoints: interface index (weir_u32) -> this. Rows are indices into `peers`. */
+/*
+ * endpoints: interface index (weir_u32) -> this. Rows are indices into `peers`. Under a host
+ * firewall the node has a record for each of its devices, and one under index 0 for what local
+ * endpoints and the node say to each other.
+ */
 struct weir_endpoint {
 	weir_u32 id; /* dense within an image, from 1 */
 	weir_u32 egress_row;
@@ -77,6 +89,7 @@ enum weir_endpoint_flag {
 	WEIR_ENDPOINT_HAS_IPV4 = 1,
 	WEIR_ENDPOINT_HAS_IPV6 = 2,
 	WEIR_ENDPOINT_HOST = 4, /* the node itself: any of its addresses, peers as they are */
+	WEIR_ENDPOINT_AUDIT = 8, /* policy drops are reported and pass */
 };
 
 /* ipcache4/6 and cidrs4/6 value. */
@@ -129,32 +142,41 @@ enum {
 };
 
 /*
- * conntrack and conntrack_new (LRU hash). One key for both directions of a flow: `local` is
- * the endpoint's side. IPv4 addresses are stored v4-mapped (::ffff:a.b.c.d); such addresses
- * are refused on the wire, so the two families cannot meet. For ICMP echo both ports are the
- * identifier. The interface index stands for the endpoint: ids change with the image, and a
- * reused pod address comes with a new interface.
+ * conntrack4/6 and conntrack4/6_new (LRU hash): a key -> struct weir_conntrack. One key for both
+ * directions of a flow: `local` is the endpoint's side. For ICMP echo both ports are the
+ * identifier. `owner` is the interface index << 8 | the protocol: the interface stands for the
+ * endpoint, because ids change with the image, and a reused pod address comes with a new
+ * interface. It is 0 for the node, whatever the device.
+ *
+ * An IPv4 key ends with the first cache line of the kernel's element; the value is the second.
  */
-struct weir_conntrack_key {
-	weir_u32 ifindex;
-	weir_u8 remote[16];
-	weir_u8 local[16];
+struct weir_flow4 {
+	weir_u32 owner;
+	weir_u8 remote[4];
+	weir_u8 local[4];
 	weir_u16 remote_port_be;
 	weir_u16 local_port_be;
-	weir_u8 protocol;
-	weir_u8 zero[3];
 };
+struct weir_flow6 {
+	weir_u32 owner;
+	weir_u16 remote_port_be;
+	weir_u16 local_port_be;
+	weir_u8 remote[16];
+	weir_u8 local[16];
+};
+enum { WEIR_OWNER_INTERFACE_SHIFT = 8, WEIR_INTERFACE_MAX = 0xffffff };
 struct weir_conntrack {
-	weir_u64 packets;
-	weir_u64 bytes;
+	weir_u64 packets[2]; /* by enum weir_direction */
+	weir_u64 bytes[2];
 	weir_u32 key_check; /* hash of the key: a node may be recycled under a reader */
 	weir_u32 revision;  /* low 32 bits of the policy revision that allowed it */
 	weir_u32 action;
-	weir_u32 expires;   /* in ticks of 2^30 ns of the coarse monotonic clock */
+	weir_u32 expires;   /* in ticks: jiffies >> the object's `weir_tick_shift`, about a second */
+	weir_u32 created;   /* likewise */
 	weir_u8 direction;  /* enum weir_direction of the originator's packets */
 	weir_u8 flags;      /* enum weir_conntrack_flag */
 	weir_u8 peer_class; /* enum weir_peer_class at creation, for judging again */
-	weir_u8 zero[5];
+	weir_u8 zero[9];
 };
 enum weir_conntrack_flag {
 	WEIR_CT_REPLY_SEEN = 1,
@@ -165,16 +187,50 @@ enum weir_peer_class {
 	WEIR_PEER_BY_ADDRESS = 0,
 	WEIR_PEER_HOST = 1,
 	WEIR_PEER_MASQUERADED = 2,
+	WEIR_PEER_FORWARDED = 3, /* leaves a node's device under the node's address: not the node's own */
 };
 enum {
-	WEIR_TICK_SHIFT = 30,
 	WEIR_TIMEOUT_TCP_NEW = 60, /* all in ticks */
 	WEIR_TIMEOUT_TCP = 21600,
 	WEIR_TIMEOUT_TCP_CLOSING = 10,
 	WEIR_TIMEOUT_NEW = 30,     /* anything else before a reply */
 	WEIR_TIMEOUT = 180,        /* anything else after a reply */
-	WEIR_CONNTRACK_ENTRIES = 131072,
-	WEIR_CONNTRACK_NEW_ENTRIES = 65536,
+	WEIR_TIMEOUT_FRAGMENT = 30,
+	WEIR_CONNTRACK4_ENTRIES = 131072,
+	WEIR_CONNTRACK4_NEW_ENTRIES = 65536,
+	WEIR_CONNTRACK6_ENTRIES = 65536,
+	WEIR_CONNTRACK6_NEW_ENTRIES = 32768,
+	WEIR_FRAGMENTS_ENTRIES = 8192,
+};
+
+/*
+ * `key_check` of a key of conntrack or fragments: NH (RFC 4418, 5.2) over its native words with these,
+ * an odd last word counted with a zero; the two halves of the sum by exclusive or.
+ */
+#define WEIR_KEY_CHECK_WORDS                                                                      \
+	{ 0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344, 0xa4093822, 0x299f31d0, 0x082efa98, 0xec4e6c89, \
+	  0x452821e6, 0x38d01377, 0xbe5466cf, 0x34e90c6c }
+
+/*
+ * fragments (LRU hash): a datagram whose first fragment passed. IPv4 addresses are v4-mapped
+ * (::ffff:a.b.c.d); such addresses are refused on the wire, so the two families cannot meet. The
+ * interface is 0 for the node, whatever the device.
+ */
+struct weir_fragment_key {
+	weir_u32 ifindex;
+	weir_u8 source[16];
+	weir_u8 destination[16];
+	weir_u32 id_be;    /* IPv4: in the low 16 bits */
+	weir_u8 protocol;  /* 0 in IPv6, where the id is enough */
+	weir_u8 direction; /* enum weir_direction */
+	weir_u8 zero[2];
+};
+struct weir_fragment {
+	weir_u32 key_check;
+	weir_u32 revision;
+	weir_u32 action;
+	weir_u32 expires;
+	weir_u32 header_end; /* where in the datagram the L4 header ends: no later fragment begins before */
 };
 
 /* Per-rule counters and per-reason drops. */
@@ -183,18 +239,16 @@ struct weir_counter {
 	weir_u64 bytes;
 };
 
-/*
- * slot_meta: array of WEIR_SLOT_COUNT. Written last, when the slot is complete.
- * rule_counters is an array, index = cpu * rule_stride + rule.
- */
+/* rule_counters: per CPU, index = slot * WEIR_RULES_MAX + rule attribution. */
+enum { WEIR_RULES_MAX = 16384 };
+
+/* slot_meta: array of WEIR_SLOT_COUNT. Written last, when the slot is complete. */
 struct weir_slot_meta {
 	weir_u8 image_digest[32]; /* SHA-256 of the canonical image */
 	weir_u8 node_digest[32];  /* SHA-256 of the node-local part (interfaces, host addresses) */
 	weir_u64 generation;      /* of the inventory */
 	weir_u32 state;           /* enum weir_slot_state */
-	weir_u32 rule_stride;
 	weir_u32 abi_version;
-	weir_u32 cpu_count;
 };
 enum weir_slot_state {
 	WEIR_SLOT_EMPTY = 0,
@@ -202,7 +256,10 @@ enum weir_slot_state {
 	WEIR_SLOT_READY = 2,
 };
 
-/* Why a packet was dropped. The value indexes `drops`: reason * 2 + direction. */
+/*
+ * Why a packet was dropped. The value indexes `drops`: reason * 2 + direction. Behind the reasons
+ * lie failed inserts into conntrack and fragments by errno, the last one for all from there on.
+ */
 enum weir_reason {
 	WEIR_REASON_NONE = 0,
 	WEIR_REASON_POLICY_DENY = 1,
@@ -212,7 +269,7 @@ enum weir_reason {
 	WEIR_REASON_TRUNCATED = 5,
 	WEIR_REASON_UNKNOWN_ETHERTYPE = 6,
 	WEIR_REASON_VLAN = 7,
-	WEIR_REASON_FRAGMENT = 8,
+	WEIR_REASON_FRAGMENT = 8,            /* a later one without its first, or over its header; malformed */
 	WEIR_REASON_IP_HEADER = 9,           /* malformed: version, header length, total length */
 	WEIR_REASON_IPV4_SOURCE_ROUTE = 10,
 	WEIR_REASON_IPV6_EXTENSION = 11,     /* malformed, or more than eight */
@@ -230,7 +287,11 @@ enum weir_reason {
 	WEIR_REASON_L4_HEADER = 23,          /* malformed or short L4 header */
 	WEIR_REASON_COUNT = 24,
 };
-enum { WEIR_DROPS_ENTRIES = WEIR_REASON_COUNT * 2 };
+enum {
+	WEIR_DROPS_ERRNO = WEIR_REASON_COUNT * 2,
+	WEIR_ERRNO_COUNT = 64,
+	WEIR_DROPS_ENTRIES = WEIR_DROPS_ERRNO + WEIR_ERRNO_COUNT,
+};
 
 /* One record of the `events` ring buffer. */
 struct weir_event {
@@ -249,24 +310,53 @@ struct weir_event {
 	weir_u8 family; /* 4, 6 or 0 where not parsed */
 	weir_u8 source[16]; /* IPv4 v4-mapped */
 	weir_u8 destination[16];
+	weir_u32 flags;      /* enum weir_event_flag */
+	weir_u32 suppressed; /* events that this CPU left out since its last record */
+};
+enum weir_event_flag {
+	WEIR_EVENT_AUDIT = 1, /* it passed although `reason` is why it would have been dropped */
 };
 enum { WEIR_EVENTS_BYTES = 262144 };
 
+/*
+ * monitor[0]: who reads events says so here, and until when; without a reader none is made. All
+ * zeros is nobody. A torn write costs an event.
+ */
+struct weir_monitor {
+	weir_u32 until;    /* the last tick for which events are made */
+	weir_u32 kinds;    /* enum weir_event_kind */
+	weir_u32 one_in;   /* of every so many events one is made; 0 and 1: every one */
+	weir_u32 per_tick; /* at most so many on each CPU; 0: no limit */
+};
+enum weir_event_kind {
+	WEIR_EVENT_DROPS = 1,  /* and what audit mode lets pass */
+	WEIR_EVENT_ALLOWS = 2, /* that policy was asked for */
+};
+/* monitor_state: per CPU, what `monitor` asks to count. */
+struct weir_monitor_state {
+	weir_u32 tick;
+	weir_u32 made; /* in that tick */
+	weir_u32 seen;
+	weir_u32 suppressed;
+};
+
 /* Read-only settings of a loaded object, fixed before the verifier sees it. */
 enum weir_option {
-	WEIR_OPTION_DROP_EVENTS = 1,
-	WEIR_OPTION_ALLOW_EVENTS = 2,
-	WEIR_OPTION_CONNTRACK = 4,
-	WEIR_OPTION_LINK_CONTROL = 8, /* ND and MLD pass below policy; without it they are judged */
-	WEIR_OPTION_OVERLAY_GUARD = 16,
-	WEIR_OPTION_DEFAULTS = 1 | 4 | 8 | 16,
+	WEIR_OPTION_CONNTRACK = 1,
+	WEIR_OPTION_LINK_CONTROL = 2, /* ND and MLD pass below policy; without it they are judged */
+	WEIR_OPTION_OVERLAY_GUARD = 4,
+	WEIR_OPTION_DHCP = 8, /* endpoints may ask for their address */
+	WEIR_OPTION_DEFAULTS = 1 | 2 | 4,
 };
+/* `weir_tick_shift` where nobody sets it: right for CONFIG_HZ=250. */
+enum { WEIR_TICK_SHIFT_DEFAULT = 8 };
 
 #define WEIR_ASSERT_SIZE(type, bytes) _Static_assert(sizeof(type) == (bytes), #type " changed size")
 #define WEIR_ASSERT_AT(type, field, offset) \
 	_Static_assert(__builtin_offsetof(type, field) == (offset), #type "." #field " moved")
 
-WEIR_ASSERT_SIZE(struct weir_control, 8);
+WEIR_ASSERT_SIZE(struct weir_control, 16);
+WEIR_ASSERT_AT(struct weir_control, confirm, 8);
 WEIR_ASSERT_SIZE(struct weir_endpoint, 36);
 WEIR_ASSERT_AT(struct weir_endpoint, egress_row, 4);
 WEIR_ASSERT_AT(struct weir_endpoint, ingress_row, 8);
@@ -287,32 +377,34 @@ WEIR_ASSERT_AT(struct weir_verdict_key, table, 4);
 WEIR_ASSERT_AT(struct weir_verdict_key, protocol, 8);
 WEIR_ASSERT_AT(struct weir_verdict_key, port_be, 9);
 WEIR_ASSERT_AT(struct weir_verdict_key, zero, 11);
-WEIR_ASSERT_SIZE(struct weir_conntrack_key, 44);
-WEIR_ASSERT_AT(struct weir_conntrack_key, remote, 4);
-WEIR_ASSERT_AT(struct weir_conntrack_key, local, 20);
-WEIR_ASSERT_AT(struct weir_conntrack_key, remote_port_be, 36);
-WEIR_ASSERT_AT(struct weir_conntrack_key, local_port_be, 38);
-WEIR_ASSERT_AT(struct weir_conntrack_key, protocol, 40);
-WEIR_ASSERT_AT(struct weir_conntrack_key, zero, 41);
-WEIR_ASSERT_SIZE(struct weir_conntrack, 40);
-WEIR_ASSERT_AT(struct weir_conntrack, bytes, 8);
-WEIR_ASSERT_AT(struct weir_conntrack, key_check, 16);
-WEIR_ASSERT_AT(struct weir_conntrack, revision, 20);
-WEIR_ASSERT_AT(struct weir_conntrack, action, 24);
-WEIR_ASSERT_AT(struct weir_conntrack, expires, 28);
-WEIR_ASSERT_AT(struct weir_conntrack, direction, 32);
-WEIR_ASSERT_AT(struct weir_conntrack, flags, 33);
-WEIR_ASSERT_AT(struct weir_conntrack, peer_class, 34);
-WEIR_ASSERT_AT(struct weir_conntrack, zero, 35);
+WEIR_ASSERT_SIZE(struct weir_flow4, 16);
+WEIR_ASSERT_AT(struct weir_flow4, remote, 4);
+WEIR_ASSERT_AT(struct weir_flow4, local, 8);
+WEIR_ASSERT_AT(struct weir_flow4, remote_port_be, 12);
+WEIR_ASSERT_AT(struct weir_flow4, local_port_be, 14);
+WEIR_ASSERT_SIZE(struct weir_flow6, 40);
+WEIR_ASSERT_AT(struct weir_flow6, remote_port_be, 4);
+WEIR_ASSERT_AT(struct weir_flow6, local_port_be, 6);
+WEIR_ASSERT_AT(struct weir_flow6, remote, 8);
+WEIR_ASSERT_AT(struct weir_flow6, local, 24);
+WEIR_ASSERT_SIZE(struct weir_conntrack, 64);
+WEIR_ASSERT_AT(struct weir_conntrack, bytes, 16);
+WEIR_ASSERT_AT(struct weir_conntrack, key_check, 32);
+WEIR_ASSERT_AT(struct weir_conntrack, revision, 36);
+WEIR_ASSERT_AT(struct weir_conntrack, action, 40);
+WEIR_ASSERT_AT(struct weir_conntrack, expires, 44);
+WEIR_ASSERT_AT(struct weir_conntrack, created, 48);
+WEIR_ASSERT_AT(struct weir_conntrack, direction, 52);
+WEIR_ASSERT_AT(struct weir_conntrack, flags, 53);
+WEIR_ASSERT_AT(struct weir_conntrack, peer_class, 54);
+WEIR_ASSERT_AT(struct weir_conntrack, zero, 55);
 WEIR_ASSERT_SIZE(struct weir_counter, 16);
-WEIR_ASSERT_SIZE(struct weir_slot_meta, 88);
+WEIR_ASSERT_SIZE(struct weir_slot_meta, 80);
 WEIR_ASSERT_AT(struct weir_slot_meta, node_digest, 32);
 WEIR_ASSERT_AT(struct weir_slot_meta, generation, 64);
 WEIR_ASSERT_AT(struct weir_slot_meta, state, 72);
-WEIR_ASSERT_AT(struct weir_slot_meta, rule_stride, 76);
-WEIR_ASSERT_AT(struct weir_slot_meta, abi_version, 80);
-WEIR_ASSERT_AT(struct weir_slot_meta, cpu_count, 84);
-WEIR_ASSERT_SIZE(struct weir_event, 72);
+WEIR_ASSERT_AT(struct weir_slot_meta, abi_version, 76);
+WEIR_ASSERT_SIZE(struct weir_event, 80);
 WEIR_ASSERT_AT(struct weir_event, ifindex, 8);
 WEIR_ASSERT_AT(struct weir_event, group, 12);
 WEIR_ASSERT_AT(struct weir_event, identity, 16);
@@ -327,5 +419,27 @@ WEIR_ASSERT_AT(struct weir_event, protocol, 38);
 WEIR_ASSERT_AT(struct weir_event, family, 39);
 WEIR_ASSERT_AT(struct weir_event, source, 40);
 WEIR_ASSERT_AT(struct weir_event, destination, 56);
+WEIR_ASSERT_AT(struct weir_event, flags, 72);
+WEIR_ASSERT_AT(struct weir_event, suppressed, 76);
+WEIR_ASSERT_SIZE(struct weir_monitor, 16);
+WEIR_ASSERT_AT(struct weir_monitor, kinds, 4);
+WEIR_ASSERT_AT(struct weir_monitor, one_in, 8);
+WEIR_ASSERT_AT(struct weir_monitor, per_tick, 12);
+WEIR_ASSERT_SIZE(struct weir_monitor_state, 16);
+WEIR_ASSERT_AT(struct weir_monitor_state, made, 4);
+WEIR_ASSERT_AT(struct weir_monitor_state, seen, 8);
+WEIR_ASSERT_AT(struct weir_monitor_state, suppressed, 12);
+WEIR_ASSERT_SIZE(struct weir_fragment_key, 44);
+WEIR_ASSERT_AT(struct weir_fragment_key, source, 4);
+WEIR_ASSERT_AT(struct weir_fragment_key, destination, 20);
+WEIR_ASSERT_AT(struct weir_fragment_key, id_be, 36);
+WEIR_ASSERT_AT(struct weir_fragment_key, protocol, 40);
+WEIR_ASSERT_AT(struct weir_fragment_key, direction, 41);
+WEIR_ASSERT_AT(struct weir_fragment_key, zero, 42);
+WEIR_ASSERT_SIZE(struct weir_fragment, 20);
+WEIR_ASSERT_AT(struct weir_fragment, revision, 4);
+WEIR_ASSERT_AT(struct weir_fragment, action, 8);
+WEIR_ASSERT_AT(struct weir_fragment, expires, 12);
+WEIR_ASSERT_AT(struct weir_fragment, header_end, 16);
 
 #endif

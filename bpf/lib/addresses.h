@@ -64,10 +64,16 @@ WEIR_INLINE bool weir_to_many(weir_u8 family, const weir_u8 *address)
 	return family == WEIR_IPV4 ? weir_ipv4_multicast(last) || weir_ipv4_broadcast(last) : weir_ipv6_multicast(address);
 }
 
+/* The node itself, rather than a pod on it. */
+WEIR_INLINE bool weir_is_host(const struct weir_endpoint *endpoint)
+{
+	return endpoint->flags & WEIR_ENDPOINT_HOST;
+}
+
 /* The endpoint's own address of that family; never true for a family that it does not have. The host has them all. */
 WEIR_INLINE bool weir_own(const struct weir_endpoint *endpoint, weir_u8 family, const weir_u8 *address)
 {
-	if (endpoint->flags & WEIR_ENDPOINT_HOST)
+	if (weir_is_host(endpoint))
 		return true;
 	if (family == WEIR_IPV4)
 		return (endpoint->flags & WEIR_ENDPOINT_HAS_IPV4) &&
@@ -80,6 +86,7 @@ WEIR_INLINE int weir_check_ipv4(struct weir_packet *packet, const struct weir_en
 	weir_u32 source = weir_word_at(weir_source(packet, direction), 3);
 	weir_u32 destination = weir_word_at(weir_destination(packet, direction), 3);
 	bool own = weir_own(endpoint, WEIR_IPV4, packet->key.local);
+	weir_u32 other = direction == WEIR_EGRESS ? destination : source;
 
 	if (weir_ipv4_multicast(source) || weir_ipv4_within(source, 0x7f000000, 0xff000000) ||
 	    weir_ipv4_broadcast(source))
@@ -87,11 +94,10 @@ WEIR_INLINE int weir_check_ipv4(struct weir_packet *packet, const struct weir_en
 	if (direction == WEIR_EGRESS) {
 		if (!own)
 			return WEIR_REASON_SOURCE_ADDRESS;
-		return weir_ipv4_link_local(destination) ? WEIR_REASON_LINK_LOCAL : WEIR_REASON_NONE;
-	}
-	if (!own && !weir_ipv4_multicast(destination) && !weir_ipv4_broadcast(destination))
+	} else if (!own && !weir_ipv4_multicast(destination) && !weir_ipv4_broadcast(destination)) {
 		return WEIR_REASON_NOT_FOR_ENDPOINT;
-	return weir_ipv4_link_local(source) ? WEIR_REASON_LINK_LOCAL : WEIR_REASON_NONE;
+	}
+	return weir_ipv4_link_local(other) && !weir_is_host(endpoint) ? WEIR_REASON_LINK_LOCAL : WEIR_REASON_NONE;
 }
 
 WEIR_INLINE int weir_check_ipv6(struct weir_packet *packet, const struct weir_endpoint *endpoint, int direction)
@@ -108,12 +114,14 @@ WEIR_INLINE int weir_check_ipv6(struct weir_packet *packet, const struct weir_en
 		if (!own &&
 		    !(packet->link_control && (weir_ipv6_link_local(source) || weir_ipv6_unspecified(source))))
 			return WEIR_REASON_SOURCE_ADDRESS;
-		return !packet->link_control && weir_ipv6_link_local(destination) ? WEIR_REASON_LINK_LOCAL
-										  : WEIR_REASON_NONE;
-	}
-	if (!own && !weir_ipv6_multicast(destination) && !(packet->neighbour && weir_ipv6_link_local(destination)))
+	} else if (!own && !weir_ipv6_multicast(destination) &&
+		   !(packet->neighbour && weir_ipv6_link_local(destination))) {
 		return WEIR_REASON_NOT_FOR_ENDPOINT;
-	return !packet->link_control && weir_ipv6_link_local(source) ? WEIR_REASON_LINK_LOCAL : WEIR_REASON_NONE;
+	}
+	return weir_ipv6_link_local(direction == WEIR_EGRESS ? destination : source) && !packet->link_control &&
+			       !weir_is_host(endpoint)
+		       ? WEIR_REASON_LINK_LOCAL
+		       : WEIR_REASON_NONE;
 }
 
 WEIR_INLINE int weir_check_addresses(struct weir_packet *packet, const struct weir_endpoint *endpoint, int direction)

@@ -6,6 +6,7 @@
 #include <linux/ip.h>
 #include <linux/ipv6.h>
 
+#include "events.h"
 #include "l4.h"
 #include "maps.h"
 #include "packet.h"
@@ -23,21 +24,121 @@ struct weir_flow {
 	weir_u8 peer_class;
 };
 
+/* Free, unlike any helper that reads a clock. */
 WEIR_INLINE weir_u32 weir_now(void)
 {
-	return bpf_ktime_get_coarse_ns() >> WEIR_TICK_SHIFT;
+	return bpf_jiffies64() >> weir_tick_shift;
 }
 
-/* FNV-1a over the key's native words. */
-WEIR_INLINE weir_u32 weir_key_check(const struct weir_conntrack_key *key)
+/* See WEIR_KEY_CHECK_WORDS. The products do not wait for each other, as the steps of most hashes do. */
+WEIR_INLINE weir_u64 weir_check_pair(weir_u32 first, weir_u32 second, const int pair)
 {
-	const weir_word *word = (const weir_word *)key;
-	weir_u32 hash = 2166136261u;
+	const weir_u32 secret[] = WEIR_KEY_CHECK_WORDS;
+
+	return (weir_u64)(weir_u32)(first + secret[2 * pair]) * (weir_u32)(second + secret[2 * pair + 1]);
+}
+
+WEIR_INLINE weir_u32 weir_fold_check(weir_u64 sum)
+{
+	return sum ^ sum >> 32;
+}
+
+WEIR_INLINE weir_u32 weir_key_check(const void *key, const int words)
+{
+	const weir_word *word = key;
+	weir_u64 sum = 0;
 
 #pragma unroll
-	for (unsigned int i = 0; i < sizeof(*key) / sizeof(*word); i++)
-		hash = (hash ^ word[i]) * 16777619u;
-	return hash;
+	for (int i = 0; i < words; i += 2)
+		sum += weir_check_pair(word[i], i + 1 < words ? word[i + 1] : 0, i / 2);
+	return weir_fold_check(sum);
+}
+#define WEIR_KEY_CHECK(key) weir_key_check(key, sizeof(*(key)) / sizeof(weir_word))
+
+/* A flow's key in its family's tables. */
+struct weir_flow_key {
+	union {
+		struct weir_flow4 four;
+		struct weir_flow6 six;
+	};
+	weir_u32 check;
+};
+
+/* All of it has a value afterwards, as the kernel wants it of what a step is given. */
+WEIR_INLINE void weir_clear_key_tail(weir_u8 family, struct weir_flow_key *key)
+{
+	if (family == WEIR_IPV4)
+		__builtin_memset((weir_u8 *)key + sizeof(key->four), 0, sizeof(key->six) - sizeof(key->four));
+}
+
+WEIR_INLINE void weir_make_key(const struct weir_tuple *tuple, weir_u8 family, struct weir_flow_key *key)
+{
+	weir_u32 owner = tuple->interface << WEIR_OWNER_INTERFACE_SHIFT | tuple->protocol;
+
+	if (family == WEIR_IPV4) {
+		key->four.owner = owner;
+		*(weir_word *)key->four.remote = weir_word_at(tuple->remote, 3);
+		*(weir_word *)key->four.local = weir_word_at(tuple->local, 3);
+		key->four.remote_port_be = tuple->remote_port_be;
+		key->four.local_port_be = tuple->local_port_be;
+		weir_clear_key_tail(family, key);
+		key->check = WEIR_KEY_CHECK(&key->four);
+	} else {
+		key->six.owner = owner;
+		key->six.remote_port_be = tuple->remote_port_be;
+		key->six.local_port_be = tuple->local_port_be;
+		weir_set_ipv6(key->six.remote, tuple->remote);
+		weir_set_ipv6(key->six.local, tuple->local);
+		key->check = WEIR_KEY_CHECK(&key->six);
+	}
+}
+
+/*
+ * One call for each family's table. Without the empty statement the compiler makes one call out of two
+ * and picks the table before it; the kernel then cannot know which map is meant, and looks it up the slow way.
+ */
+WEIR_INLINE struct weir_conntrack *weir_find_established(weir_u8 family, const struct weir_flow_key *key)
+{
+	if (family == WEIR_IPV4) {
+		struct weir_conntrack *entry = bpf_map_lookup_elem(&conntrack4, &key->four);
+
+		asm volatile("" : "+r"(entry));
+		return entry;
+	}
+	return bpf_map_lookup_elem(&conntrack6, &key->six);
+}
+
+WEIR_INLINE struct weir_conntrack *weir_find_new(weir_u8 family, const struct weir_flow_key *key)
+{
+	if (family == WEIR_IPV4) {
+		struct weir_conntrack *entry = bpf_map_lookup_elem(&conntrack4_new, &key->four);
+
+		asm volatile("" : "+r"(entry));
+		return entry;
+	}
+	return bpf_map_lookup_elem(&conntrack6_new, &key->six);
+}
+
+WEIR_INLINE void weir_forget_new(weir_u8 family, const struct weir_flow_key *key)
+{
+	if (family == WEIR_IPV4)
+		bpf_map_delete_elem(&conntrack4_new, &key->four);
+	else
+		bpf_map_delete_elem(&conntrack6_new, &key->six);
+}
+
+WEIR_INLINE void weir_forget_established(weir_u8 family, const struct weir_flow_key *key)
+{
+	if (family == WEIR_IPV4)
+		bpf_map_delete_elem(&conntrack4, &key->four);
+	else
+		bpf_map_delete_elem(&conntrack6, &key->six);
+}
+
+/* The node's flows are its own on whichever device they come and go. */
+WEIR_INLINE weir_u32 weir_flow_interface(const struct __sk_buff *skb, const struct weir_endpoint *endpoint)
+{
+	return weir_is_host(endpoint) ? 0 : skb->ifindex;
 }
 
 /* ICMP other than echo belongs to no flow of its own. */
@@ -87,6 +188,13 @@ WEIR_INLINE weir_u8 weir_closing(const struct weir_packet *packet)
 	return packet->tcp_flags & (WEIR_TCP_FIN | WEIR_TCP_RST) ? WEIR_CT_CLOSING : 0;
 }
 
+/* Not atomic: two CPUs at once may lose a packet of this flow's sum. A rule's counters lose none. */
+WEIR_INLINE void weir_count_flow(struct __sk_buff *skb, struct weir_conntrack *entry, int direction)
+{
+	entry->packets[direction]++;
+	entry->bytes[direction] += skb->len;
+}
+
 /* A packet of the flow passes: counted, and the entry lives on. Flags go only with a new SYN of the originator's. */
 WEIR_INLINE void weir_touch(struct __sk_buff *skb, struct weir_conntrack *entry, const struct weir_flow *flow,
 			    const struct weir_packet *packet, int direction, weir_u32 now)
@@ -103,49 +211,68 @@ WEIR_INLINE void weir_touch(struct __sk_buff *skb, struct weir_conntrack *entry,
 		entry->flags = flags;
 	if (expires != flow->expires)
 		entry->expires = expires;
-	__sync_fetch_and_add(&entry->packets, 1);
-	__sync_fetch_and_add(&entry->bytes, skb->len);
+	weir_count_flow(skb, entry, direction);
 }
 
 /*
  * The originator spoke again after a reply: out of reach of the flood of new flows. In both
  * tables for a moment, never in none; without room it stays where it is.
  */
-WEIR_INLINE void weir_promote(const struct weir_conntrack_key *key, const struct weir_conntrack *entry)
+WEIR_INLINE void weir_promote(weir_u8 family, const struct weir_flow_key *key, const struct weir_conntrack *entry)
 {
-	struct weir_conntrack copy = *entry;
+	long error;
 
-	if (!bpf_map_update_elem(&conntrack, key, &copy, BPF_ANY))
-		bpf_map_delete_elem(&conntrack_new, key);
+	if (family == WEIR_IPV4) {
+		error = bpf_map_update_elem(&conntrack4, &key->four, entry, BPF_ANY);
+		asm volatile("" : "+r"(error));
+	} else {
+		error = bpf_map_update_elem(&conntrack6, &key->six, entry, BPF_ANY);
+	}
+	if (!error)
+		weir_forget_new(family, key);
 }
 
 /*
- * Records a flow that policy allowed. Without `replace` another CPU's entry for the same key
- * stands: it was allowed by the same policy an instant ago, and may have seen a reply since.
+ * Records a flow that policy allowed. Without `judgement->replace` another CPU's entry for the same
+ * key stands: it was allowed by the same policy an instant ago, and may have seen a reply since.
  * Returns 0 or a negative errno.
  */
-WEIR_INLINE long weir_insert(struct __sk_buff *skb, const struct weir_packet *packet, int direction,
-			     const struct weir_judgement *judgement, weir_u32 key_check, weir_u32 revision, weir_u32 now,
-			     bool replace)
+WEIR_STEP int weir_insert(struct __sk_buff *skb, const struct weir_view *view, const struct weir_packet *packet,
+			  const struct weir_judgement *judgement, const struct weir_flow_key *flow_key)
 {
-	weir_u8 flags = weir_closing(packet);
-	struct weir_conntrack entry = {
-		.packets = 1,
-		.bytes = skb->len,
-		.key_check = key_check,
-		.revision = revision,
-		.action = judgement->action,
-		.direction = direction,
-		.peer_class = judgement->peer_class,
-	};
+	struct weir_conntrack entry = {};
+	struct weir_flow_key key;
+	weir_u64 mode;
 	long error;
 
+	if (!view || !packet || !judgement || !flow_key)
+		return 0;
+	key = *flow_key;
+	mode = judgement->replace ? BPF_ANY : BPF_NOEXIST;
+	entry.key_check = key.check;
+	entry.revision = view->revision;
+	entry.action = judgement->action;
+	entry.created = view->now;
+	entry.direction = judgement->direction;
+	entry.peer_class = judgement->peer_class;
+	entry.flags = weir_closing(packet);
 	if (packet->key.protocol == IPPROTO_TCP && !packet->opens)
-		flags |= WEIR_CT_MIDSTREAM;
-	entry.flags = flags;
-	entry.expires = now + weir_timeout(packet->key.protocol, flags);
-	error = bpf_map_update_elem(&conntrack_new, &packet->key, &entry, replace ? BPF_ANY : BPF_NOEXIST);
-	return error == -WEIR_EEXIST ? 0 : error;
+		entry.flags |= WEIR_CT_MIDSTREAM;
+	entry.expires = view->now + weir_timeout(packet->key.protocol, entry.flags);
+	if (judgement->direction == WEIR_EGRESS)
+		weir_count_flow(skb, &entry, WEIR_EGRESS);
+	else
+		weir_count_flow(skb, &entry, WEIR_INGRESS);
+	if (packet->family == WEIR_IPV4) {
+		error = bpf_map_update_elem(&conntrack4_new, &key.four, &entry, mode);
+		asm volatile("" : "+r"(error));
+	} else {
+		error = bpf_map_update_elem(&conntrack6_new, &key.six, &entry, mode);
+	}
+	if (!error || error == -WEIR_EEXIST)
+		return 0;
+	weir_count_errno(skb, error);
+	return error;
 }
 
 WEIR_INLINE bool weir_is_icmp_error(const struct weir_packet *packet)
@@ -165,7 +292,7 @@ WEIR_INLINE bool weir_is_icmp_error(const struct weir_packet *packet)
  * the quotation is a fragment, is cut before its ports or does not name the endpoint.
  */
 WEIR_INLINE bool weir_quoted_key(struct __sk_buff *skb, const struct weir_packet *packet,
-				 const struct weir_endpoint *endpoint, int direction, struct weir_conntrack_key *key)
+				 const struct weir_endpoint *endpoint, int direction, struct weir_tuple *key)
 {
 	weir_u8 *source = direction == WEIR_INGRESS ? key->local : key->remote;
 	weir_u8 *destination = direction == WEIR_INGRESS ? key->remote : key->local;
@@ -184,17 +311,21 @@ WEIR_INLINE bool weir_quoted_key(struct __sk_buff *skb, const struct weir_packet
 		key->protocol = ip.protocol;
 		at += ip.ihl * 4;
 	} else {
-		struct ipv6hdr ip = {};
+		weir_u8 version = 0, next = 0;
 		weir_u64 extensions;
 
-		if (at + sizeof(ip) > packet->end || !WEIR_LOAD(skb, at, &ip) || ip.version != 6)
+		/* Piece by piece: the whole header is more than is left of the stack. */
+		if (at + sizeof(struct ipv6hdr) > packet->end || !WEIR_LOAD(skb, at, &version) || version >> 4 != 6 ||
+		    !WEIR_LOAD(skb, at + offsetof(struct ipv6hdr, nexthdr), &next) ||
+		    !WEIR_LOAD(skb, at + offsetof(struct ipv6hdr, saddr), (struct weir_words4 *)source) ||
+		    !WEIR_LOAD(skb, at + offsetof(struct ipv6hdr, daddr), (struct weir_words4 *)destination))
 			return false;
-		weir_set_ipv6(source, &ip.saddr);
-		weir_set_ipv6(destination, &ip.daddr);
-		extensions = weir_walk_ipv6_extensions(skb, ip.nexthdr, at + sizeof(ip), packet->end);
+		extensions = weir_walk_ipv6_extensions(skb, next, at + sizeof(struct ipv6hdr), packet->end);
 		if (extensions >> WEIR_EXTENSIONS_REASON_SHIFT)
 			return false;
 		key->protocol = extensions;
+		if (key->protocol == IPPROTO_FRAGMENT)
+			return false;
 		at = (weir_u32)extensions >> WEIR_EXTENSIONS_OFFSET_SHIFT;
 	}
 	if (!weir_own(endpoint, packet->family, key->local))
@@ -221,30 +352,31 @@ WEIR_INLINE bool weir_quoted_key(struct __sk_buff *skb, const struct weir_packet
 	}
 	key->local_port_be = direction == WEIR_INGRESS ? ports.source_be : ports.destination_be;
 	key->remote_port_be = direction == WEIR_INGRESS ? ports.destination_be : ports.source_be;
-	key->ifindex = skb->ifindex;
+	key->interface = weir_flow_interface(skb, endpoint);
 	return true;
 }
 
-/* Whether an ICMP error is about a flow that the current policy allowed. It does not touch the flow. */
+/*
+ * Whether an ICMP error is about a flow that the current policy allowed. It does not touch the flow.
+ * `key` is the caller's room for that flow's key: there is none left on this stack.
+ */
 WEIR_STEP int weir_related(struct __sk_buff *skb, const struct weir_view *view, const struct weir_endpoint *endpoint,
-			   const struct weir_packet *packet, int direction)
+			   const struct weir_packet *packet, struct weir_flow_key *key)
 {
-	struct weir_conntrack_key key = {};
 	const struct weir_conntrack *entry;
+	struct weir_tuple tuple = {};
 	struct weir_flow flow = {};
-	weir_u32 key_check, now;
 
-	if (!view || !endpoint || !packet)
+	if (!view || !endpoint || !packet || !key)
 		return false;
-	if (!weir_quoted_key(skb, packet, endpoint, direction, &key))
+	if (!weir_quoted_key(skb, packet, endpoint, packet->direction, &tuple))
 		return false;
-	key_check = weir_key_check(&key);
-	now = weir_now();
-	entry = bpf_map_lookup_elem(&conntrack, &key);
-	if (entry && weir_read_flow(entry, key_check, now, &flow) && flow.revision == (weir_u32)view->revision)
+	weir_make_key(&tuple, packet->family, key);
+	entry = weir_find_established(packet->family, key);
+	if (entry && weir_read_flow(entry, key->check, view->now, &flow) && flow.revision == (weir_u32)view->revision)
 		return true;
-	entry = bpf_map_lookup_elem(&conntrack_new, &key);
-	return entry && weir_read_flow(entry, key_check, now, &flow) && flow.revision == (weir_u32)view->revision;
+	entry = weir_find_new(packet->family, key);
+	return entry && weir_read_flow(entry, key->check, view->now, &flow) && flow.revision == (weir_u32)view->revision;
 }
 
 #endif

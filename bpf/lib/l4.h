@@ -8,12 +8,6 @@
 #include "packet.h"
 
 enum {
-	WEIR_TCP_HEADER = 20,
-	WEIR_UDP_HEADER = 8,
-	WEIR_SCTP_HEADER = 12,
-	WEIR_ICMP_HEADER = 8,
-	WEIR_ICMPV6_HEADER = 4,
-
 	WEIR_ICMP_ECHO_REPLY = 0,
 	WEIR_ICMP_UNREACHABLE = 3,
 	WEIR_ICMP_ECHO = 8,
@@ -46,15 +40,13 @@ WEIR_INLINE bool weir_is_echo(weir_u8 family, weir_u8 type)
 				   : type == WEIR_ICMPV6_ECHO || type == WEIR_ICMPV6_ECHO_REPLY;
 }
 
-/* The type decides which addresses are right, so it is read before them; missing bytes are for later. */
-WEIR_INLINE void weir_classify_icmp(struct __sk_buff *skb, struct weir_packet *packet)
+/* What an ICMP type makes of its packet; false where not even the type is there. */
+WEIR_INLINE bool weir_classify_icmp(struct __sk_buff *skb, struct weir_packet *packet)
 {
 	weir_u8 type = 0;
 
-	packet->icmp = packet->family == WEIR_IPV4 ? packet->key.protocol == IPPROTO_ICMP
-						   : packet->key.protocol == IPPROTO_ICMPV6;
-	if (!packet->icmp || packet->l4 >= packet->end || !WEIR_LOAD(skb, packet->l4, &type))
-		return;
+	if (packet->l4 >= packet->end || !WEIR_LOAD(skb, packet->l4, &type))
+		return false;
 	packet->icmp_type = type;
 	packet->port_be = bpf_htons(type);
 	packet->echo = weir_is_echo(packet->family, type);
@@ -65,6 +57,7 @@ WEIR_INLINE void weir_classify_icmp(struct __sk_buff *skb, struct weir_packet *p
 		packet->link_control = packet->neighbour || type == WEIR_MLD2_REPORT ||
 				       (type >= WEIR_MLD_QUERY && type <= WEIR_MLD_DONE);
 	}
+	return true;
 }
 
 WEIR_INLINE int weir_parse_l4(struct __sk_buff *skb, struct weir_packet *packet, int direction)
@@ -74,9 +67,12 @@ WEIR_INLINE int weir_parse_l4(struct __sk_buff *skb, struct weir_packet *packet,
 	struct weir_ports ports = {};
 	weir_u32 needed;
 
+	packet->icmp = packet->family == WEIR_IPV4 ? protocol == IPPROTO_ICMP : protocol == IPPROTO_ICMPV6;
 	if (packet->icmp) {
 		weir_u16 identifier_be = 0;
 
+		if (!weir_classify_icmp(skb, packet))
+			return WEIR_REASON_L4_HEADER;
 		needed = packet->family == WEIR_IPV4 || packet->echo ? WEIR_ICMP_HEADER : WEIR_ICMPV6_HEADER;
 		if (available < needed)
 			return WEIR_REASON_L4_HEADER;
@@ -98,19 +94,52 @@ WEIR_INLINE int weir_parse_l4(struct __sk_buff *skb, struct weir_packet *packet,
 	packet->key.remote_port_be = direction == WEIR_EGRESS ? ports.destination_be : ports.source_be;
 	packet->key.local_port_be = direction == WEIR_EGRESS ? ports.source_be : ports.destination_be;
 	if (protocol == IPPROTO_TCP) {
-		struct {
-			weir_u8 data_offset;
-			weir_u8 flags;
-		} tcp = {};
+		struct weir_tcp_bits tcp = {};
 
-		if (!WEIR_READ(skb, packet->l4 + 12, &tcp))
+		if (!WEIR_READ(skb, packet->l4 + WEIR_TCP_BITS_OFFSET, &tcp))
 			return WEIR_REASON_L4_HEADER;
 		if (tcp.data_offset < 5 << 4 || (weir_u32)(tcp.data_offset >> 4) * 4 > available)
 			return WEIR_REASON_L4_HEADER;
+		packet->tcp_header = (tcp.data_offset >> 4) * 4;
 		packet->tcp_flags = tcp.flags;
 		packet->opens = (tcp.flags & (WEIR_TCP_SYN | WEIR_TCP_ACK)) == WEIR_TCP_SYN;
 	}
 	return WEIR_REASON_NONE;
+}
+
+enum {
+	WEIR_PORT_DHCP_SERVER = 67,
+	WEIR_PORT_DHCP_CLIENT = 68,
+	WEIR_PORT_DHCPV6_CLIENT = 546,
+	WEIR_PORT_DHCPV6_SERVER = 547,
+};
+
+/* A UDP packet by which the endpoint gets its address, from or to addresses that only such a packet may have. */
+WEIR_INLINE bool weir_is_dhcp(struct weir_packet *packet, const struct weir_endpoint *endpoint, int direction)
+{
+	const weir_u8 *source = weir_source(packet, direction), *destination = weir_destination(packet, direction);
+	weir_u16 client_be, server_be;
+
+	if (!(weir_options & WEIR_OPTION_DHCP) && !weir_is_host(endpoint))
+		return false;
+	if (packet->key.protocol != IPPROTO_UDP)
+		return false;
+	client_be = packet->family == WEIR_IPV4 ? bpf_htons(WEIR_PORT_DHCP_CLIENT) : bpf_htons(WEIR_PORT_DHCPV6_CLIENT);
+	server_be = packet->family == WEIR_IPV4 ? bpf_htons(WEIR_PORT_DHCP_SERVER) : bpf_htons(WEIR_PORT_DHCPV6_SERVER);
+	if (packet->key.local_port_be != client_be || packet->key.remote_port_be != server_be)
+		return false;
+	if (packet->family == WEIR_IPV4) {
+		bool broadcast = weir_ipv4_broadcast(weir_word_at(destination, 3));
+
+		if (direction == WEIR_EGRESS)
+			return broadcast && (!weir_word_at(source, 3) || weir_own(endpoint, WEIR_IPV4, source));
+		return broadcast || weir_own(endpoint, WEIR_IPV4, destination);
+	}
+	if (direction == WEIR_EGRESS) /* ff02::1:2, all agents */
+		return weir_ipv6_link_local(source) && weir_word_at(destination, 0) == bpf_htonl(0xff020000) &&
+		       !weir_word_at(destination, 1) && !weir_word_at(destination, 2) &&
+		       weir_word_at(destination, 3) == bpf_htonl(0x00010002);
+	return weir_ipv6_link_local(source) && weir_ipv6_link_local(destination);
 }
 
 /* Link control that may pass below policy; the addresses were checked before, but for a `::` source. */
@@ -120,6 +149,8 @@ WEIR_INLINE int weir_check_link_control(struct __sk_buff *skb, struct weir_packe
 	weir_u8 type = packet->icmp_type;
 	weir_u32 needed;
 
+	if (packet->first_fragment)
+		return WEIR_REASON_NEIGHBOUR_DISCOVERY; /* RFC 6980 */
 	if (!packet->neighbour)
 		return packet->hop_limit == 1 ? WEIR_REASON_NONE : WEIR_REASON_NEIGHBOUR_DISCOVERY;
 
@@ -129,7 +160,7 @@ WEIR_INLINE int weir_check_link_control(struct __sk_buff *skb, struct weir_packe
 					    : 24;
 	if (packet->hop_limit != 255 || packet->end - packet->l4 < needed)
 		return WEIR_REASON_NEIGHBOUR_DISCOVERY;
-	if (direction == WEIR_INGRESS)
+	if (direction == WEIR_INGRESS || weir_is_host(endpoint))
 		return WEIR_REASON_NONE;
 	if (type == WEIR_ND_ROUTER_ADVERTISEMENT || type == WEIR_ND_REDIRECT)
 		return WEIR_REASON_ROUTER_CONTROL;

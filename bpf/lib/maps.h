@@ -8,8 +8,9 @@
 
 #include "../abi/weir_abi.h"
 
-/* The one tunable: enum weir_option. The loader sets it before the verifier sees the programs. */
+/* The loader sets these before the verifier sees the programs: enum weir_option, and the length of a tick. */
 const volatile weir_u32 weir_options = WEIR_OPTION_DEFAULTS;
+const volatile weir_u32 weir_tick_shift = WEIR_TICK_SHIFT_DEFAULT;
 
 /*
  * A map of which each slot has its own. The inner map is a template: the loader creates the
@@ -38,7 +39,6 @@ WEIR_SLOT_MAP(cidrs4, BPF_MAP_TYPE_LPM_TRIE, BPF_F_NO_PREALLOC, struct weir_cidr
 WEIR_SLOT_MAP(cidrs6, BPF_MAP_TYPE_LPM_TRIE, BPF_F_NO_PREALLOC, struct weir_cidr6, struct weir_peer);
 WEIR_SLOT_MAP(peers, BPF_MAP_TYPE_ARRAY, BPF_F_INNER_MAP, weir_u32, weir_u32);
 WEIR_SLOT_MAP(verdicts, BPF_MAP_TYPE_LPM_TRIE, BPF_F_NO_PREALLOC, struct weir_verdict_key, weir_u32);
-WEIR_SLOT_MAP(rule_counters, BPF_MAP_TYPE_ARRAY, BPF_F_INNER_MAP, weir_u32, struct weir_counter);
 
 /*
  * Nobody calls this, so no program carries it; its parameter puts the layouts that no map
@@ -75,19 +75,39 @@ struct {
 	__type(value, struct weir_slot_meta);
 } slot_meta SEC(".maps");
 
-struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, WEIR_CONNTRACK_ENTRIES);
-	__type(key, struct weir_conntrack_key);
-	__type(value, struct weir_conntrack);
-} conntrack SEC(".maps");
+#define WEIR_CONNTRACK_MAP(map_name, entries, key_type) \
+	struct {                                        \
+		__uint(type, BPF_MAP_TYPE_LRU_HASH);    \
+		__uint(max_entries, entries);           \
+		__type(key, key_type);                  \
+		__type(value, struct weir_conntrack);   \
+	} map_name SEC(".maps")
+
+WEIR_CONNTRACK_MAP(conntrack4, WEIR_CONNTRACK4_ENTRIES, struct weir_flow4);
+WEIR_CONNTRACK_MAP(conntrack4_new, WEIR_CONNTRACK4_NEW_ENTRIES, struct weir_flow4);
+WEIR_CONNTRACK_MAP(conntrack6, WEIR_CONNTRACK6_ENTRIES, struct weir_flow6);
+WEIR_CONNTRACK_MAP(conntrack6_new, WEIR_CONNTRACK6_NEW_ENTRIES, struct weir_flow6);
 
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, WEIR_CONNTRACK_NEW_ENTRIES);
-	__type(key, struct weir_conntrack_key);
-	__type(value, struct weir_conntrack);
-} conntrack_new SEC(".maps");
+	__uint(max_entries, WEIR_FRAGMENTS_ENTRIES);
+	__type(key, struct weir_fragment_key);
+	__type(value, struct weir_fragment);
+} fragments SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, weir_u32);
+	__type(value, struct weir_monitor);
+} monitor SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, weir_u32);
+	__type(value, struct weir_monitor_state);
+} monitor_state SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
@@ -95,6 +115,14 @@ struct {
 	__type(key, weir_u32);
 	__type(value, struct weir_counter);
 } drops SEC(".maps");
+
+/* Not a map of each slot: the kernel looks up a map that it knows without a call. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, WEIR_SLOT_COUNT * WEIR_RULES_MAX);
+	__type(key, weir_u32);
+	__type(value, struct weir_counter);
+} rule_counters SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);

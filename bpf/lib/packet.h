@@ -26,15 +26,30 @@ enum {
 	WEIR_TCP_ACK = 0x10,
 };
 
+/*
+ * A flow as the endpoint sees it, of either family: `local` is its side. IPv4 addresses are
+ * v4-mapped. What the conntrack keys are made of.
+ */
+struct weir_tuple {
+	weir_u32 interface;
+	weir_u8 remote[16];
+	weir_u8 local[16];
+	weir_u16 remote_port_be;
+	weir_u16 local_port_be;
+	weir_u8 protocol;
+};
+
 /* One packet. Everything is zero until its step of the walk has read it. */
 struct weir_packet {
-	/*
-	 * Addresses (v4-mapped), ports and protocol as the flow's key has them: the program's
-	 * direction, a constant, says which side is the source. Ports of an ICMP echo are its id.
-	 */
-	struct weir_conntrack_key key;
-	weir_u32 l4;  /* offset of the L4 header in the frame */
+	/* The program's direction, a constant, says which side is the source. Ports of an ICMP echo are its id. */
+	struct weir_tuple key;
+	weir_u32 l3;  /* offset of the IP header in the frame */
+	weir_u32 l4;  /* and of the L4 header */
 	weir_u32 end; /* of the IP packet in the frame; padding lies behind it */
+	weir_u32 fragment_id_be;
+	weir_u32 fragment_payload; /* offset of a fragment's payload in the frame */
+	weir_u16 fragment_at;      /* and in its datagram */
+	weir_u16 tcp_header;       /* bytes */
 	weir_u16 port_be; /* that policy asks for: destination port, ICMP type or 0 */
 	weir_u8 family;
 	weir_u8 hop_limit;
@@ -46,12 +61,17 @@ struct weir_packet {
 	bool opens;        /* TCP SYN without ACK or an echo request: never a reply */
 	bool neighbour;    /* ND, where link control passes below policy */
 	bool link_control; /* ND or MLD, likewise */
+	bool first_fragment;
+	bool later_fragment;
+	weir_u8 direction; /* of the program, for steps that do not have it as a constant */
 };
 
 /* What one packet sees of the node: read once, so that a commit falls between two packets. */
 struct weir_view {
 	weir_u64 revision;
 	weir_u32 slot;
+	weir_u32 now; /* in ticks */
+	bool audit;   /* of the whole node */
 };
 
 /* A question to policy, about a flow in the direction of its originator, and the answer. */
@@ -60,11 +80,13 @@ struct weir_judgement {
 	weir_u16 port_be; /* that the originator asked for */
 	weir_u8 direction;
 	weir_u8 peer_class; /* what is known about the peer beyond its address; refined by the answer */
+	bool replace;       /* whatever is recorded under the flow's key */
 	/* The answer. Zero where policy was not asked. */
 	weir_u32 action;
 	weir_u32 group;
 	weir_u32 identity;
 	weir_s32 error; /* of recording the flow */
+	weir_u32 flags; /* enum weir_event_flag */
 };
 
 /*
@@ -77,10 +99,31 @@ struct weir_judgement {
 /* A step's result besides enum weir_reason: the packet passes, and policy is not asked. */
 enum { WEIR_PASSES = 256 };
 
+/* What lies before the IP header: a constant of each program. */
+enum weir_link {
+	WEIR_LINK_ETHERNET,
+	WEIR_LINK_NONE, /* WireGuard, TUN: the packet begins with IP */
+};
+
 /* The first bytes of TCP, UDP and SCTP alike. */
 struct weir_ports {
 	weir_u16 source_be;
 	weir_u16 destination_be;
+};
+
+/* Bytes 12 and 13 of TCP. */
+struct weir_tcp_bits {
+	weir_u8 data_offset;
+	weir_u8 flags;
+};
+
+enum {
+	WEIR_TCP_HEADER = 20,
+	WEIR_TCP_BITS_OFFSET = 12,
+	WEIR_UDP_HEADER = 8,
+	WEIR_SCTP_HEADER = 12,
+	WEIR_ICMP_HEADER = 8,
+	WEIR_ICMPV6_HEADER = 4,
 };
 
 /* Words of addresses and keys: byte arrays by declaration, aligned to four by layout. */

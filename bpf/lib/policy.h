@@ -20,16 +20,16 @@ WEIR_INLINE weir_u32 weir_action_kind(weir_u32 action)
 	return action >> WEIR_ACTION_KIND_SHIFT;
 }
 
-WEIR_INLINE const struct weir_peer *weir_find_peer(weir_u32 slot, const struct weir_packet *packet)
+/* Whose an address is; NULL where the compiler's promises do not hold. */
+WEIR_INLINE const struct weir_peer *weir_find_peer(weir_u32 slot, weir_u8 family, const weir_u8 *address)
 {
-	const weir_u8 *remote = packet->key.remote;
 	const struct weir_peer *peer;
 	void *inner;
 
-	if (packet->family == WEIR_IPV4) {
+	if (family == WEIR_IPV4) {
 		struct weir_cidr4 cidr = { .prefix_length = 32 };
 
-		*(weir_word *)cidr.bytes = weir_word_at(remote, 3);
+		*(weir_word *)cidr.bytes = weir_word_at(address, 3);
 		inner = WEIR_SLOT_INNER(ipcache4, slot);
 		if (!inner)
 			return NULL;
@@ -38,13 +38,41 @@ WEIR_INLINE const struct weir_peer *weir_find_peer(weir_u32 slot, const struct w
 	} else {
 		struct weir_cidr6 cidr = { .prefix_length = 128 };
 
-		weir_set_ipv6(cidr.bytes, remote);
+		weir_set_ipv6(cidr.bytes, address);
 		inner = WEIR_SLOT_INNER(ipcache6, slot);
 		if (!inner)
 			return NULL;
 		peer = bpf_map_lookup_elem(inner, cidr.bytes);
 		return peer ? peer : WEIR_SLOT_LOOKUP(cidrs6, slot, &cidr);
 	}
+}
+
+/*
+ * What a packet on a node's device is to the node: NONE is its own, to be judged; PASSES is
+ * forwarded, which the endpoints' own programs judge. What leaves forwarded under the node's
+ * address has borrowed it: the flow is kept, so that its replies are not taken for somebody's call.
+ */
+WEIR_STEP int weir_check_host(struct __sk_buff *skb, const struct weir_view *view, const struct weir_packet *packet,
+			      struct weir_judgement *judgement)
+{
+	const struct weir_peer *peer;
+
+	if (!view || !packet || !judgement)
+		return WEIR_REASON_NO_SLOT;
+	if (packet->direction == WEIR_EGRESS && !skb->ingress_ifindex)
+		return WEIR_REASON_NONE;
+	if (packet->direction == WEIR_INGRESS &&
+	    (weir_to_many(packet->family, packet->key.local) ||
+	     (packet->family == WEIR_IPV6 && weir_ipv6_link_local(packet->key.local))))
+		return WEIR_REASON_NONE;
+	peer = weir_find_peer(view->slot, packet->family, packet->key.local);
+	if (!peer)
+		return WEIR_REASON_NO_VERDICT;
+	if (!(peer->flags & WEIR_PEER_OWN_NODE))
+		return WEIR_PASSES;
+	if (packet->direction == WEIR_EGRESS)
+		judgement->peer_class = WEIR_PEER_FORWARDED;
+	return WEIR_REASON_NONE;
 }
 
 WEIR_INLINE bool weir_is_overlay(weir_u8 protocol, weir_u16 port_be)
@@ -87,40 +115,9 @@ WEIR_INLINE weir_u32 weir_resolve(weir_u32 slot, weir_u32 row, weir_u32 group, w
 	return weir_action_kind(action) == WEIR_ACTION_TABLE ? 0 : action;
 }
 
-/* NONE is an allow. */
-WEIR_STEP int weir_judge(const struct weir_view *view, const struct weir_endpoint *endpoint,
-			 const struct weir_packet *packet, struct weir_judgement *judgement)
+WEIR_INLINE int weir_reason_of(weir_u32 action)
 {
-	const struct weir_peer *peer;
-	bool egress, pod;
-
-	if (!view || !endpoint || !packet || !judgement)
-		return WEIR_REASON_NO_SLOT;
-	egress = judgement->direction == WEIR_EGRESS;
-	pod = !(endpoint->flags & WEIR_ENDPOINT_HOST);
-	if (judgement->peer_class == WEIR_PEER_HOST) {
-		judgement->group = WEIR_GROUP_HOST;
-	} else if (judgement->peer_class == WEIR_PEER_MASQUERADED) {
-		judgement->group = WEIR_GROUP_MASQUERADED;
-	} else if (weir_to_many(packet->family, egress ? packet->key.remote : packet->key.local)) {
-		judgement->group = WEIR_GROUP_MULTICAST;
-	} else {
-		peer = weir_find_peer(view->slot, packet);
-		if (!peer)
-			return WEIR_REASON_NO_VERDICT;
-		judgement->group = peer->group;
-		judgement->identity = peer->identity;
-		if (pod && !egress && (peer->flags & WEIR_PEER_OWN_NODE)) {
-			judgement->group = WEIR_GROUP_MASQUERADED; /* it was forwarded, whoever's address it bears */
-			judgement->peer_class = WEIR_PEER_MASQUERADED;
-		}
-		if (pod && egress && (peer->flags & WEIR_PEER_NODE) && (weir_options & WEIR_OPTION_OVERLAY_GUARD) &&
-		    weir_is_overlay(packet->key.protocol, judgement->port_be))
-			return WEIR_REASON_OVERLAY;
-	}
-	judgement->action = weir_resolve(view->slot, egress ? endpoint->egress_row : endpoint->ingress_row,
-					 judgement->group, packet->key.protocol, judgement->port_be);
-	switch (weir_action_kind(judgement->action)) {
+	switch (weir_action_kind(action)) {
 	case WEIR_ACTION_ALLOW:
 		return WEIR_REASON_NONE;
 	case WEIR_ACTION_DENY:
@@ -130,6 +127,80 @@ WEIR_STEP int weir_judge(const struct weir_view *view, const struct weir_endpoin
 	default:
 		return WEIR_REASON_NO_VERDICT;
 	}
+}
+
+/*
+ * What a local endpoint and the node say to each other passes no device of the node's: the node's
+ * side, if it has a policy, is asked here. The action that refuses, or 0.
+ */
+WEIR_STEP weir_u32 weir_judge_host(const struct weir_view *view, const struct weir_packet *packet,
+				   const struct weir_judgement *judgement)
+{
+	const weir_u32 any_device = 0;
+	const struct weir_endpoint *host;
+	const struct weir_peer *self;
+	weir_u32 action;
+
+	if (!view || !packet || !judgement)
+		return 0;
+	host = WEIR_SLOT_LOOKUP(endpoints, view->slot, &any_device);
+	if (!host)
+		return 0;
+	self = weir_find_peer(view->slot, packet->family, packet->key.local);
+	if (!self)
+		return (weir_u32)WEIR_ACTION_DEFAULT_DENY << WEIR_ACTION_KIND_SHIFT;
+	action = weir_resolve(view->slot, judgement->direction == WEIR_EGRESS ? host->ingress_row : host->egress_row,
+			      self->group, packet->key.protocol, judgement->port_be);
+	return weir_action_kind(action) == WEIR_ACTION_ALLOW ? 0 : action;
+}
+
+/* NONE is an allow. */
+WEIR_STEP int weir_judge(const struct weir_view *view, const struct weir_endpoint *endpoint,
+			 const struct weir_packet *packet, struct weir_judgement *judgement)
+{
+	const struct weir_peer *peer;
+	bool egress, pod, own_node;
+	weir_u32 refused;
+
+	if (!view || !endpoint || !packet || !judgement)
+		return WEIR_REASON_NO_SLOT;
+	egress = judgement->direction == WEIR_EGRESS;
+	pod = !weir_is_host(endpoint);
+	own_node = false;
+	if (judgement->peer_class == WEIR_PEER_FORWARDED) {
+		judgement->action = (weir_u32)WEIR_ACTION_ALLOW << WEIR_ACTION_KIND_SHIFT;
+		return WEIR_REASON_NONE;
+	} else if (judgement->peer_class == WEIR_PEER_HOST) {
+		judgement->group = WEIR_GROUP_HOST;
+		own_node = true;
+	} else if (judgement->peer_class == WEIR_PEER_MASQUERADED) {
+		judgement->group = WEIR_GROUP_MASQUERADED;
+	} else if (weir_to_many(packet->family, egress ? packet->key.remote : packet->key.local)) {
+		judgement->group = WEIR_GROUP_MULTICAST;
+	} else {
+		peer = weir_find_peer(view->slot, packet->family, packet->key.remote);
+		if (!peer)
+			return WEIR_REASON_NO_VERDICT;
+		judgement->group = peer->group;
+		judgement->identity = peer->identity;
+		own_node = peer->flags & WEIR_PEER_OWN_NODE;
+		if (pod && !egress && own_node) {
+			judgement->group = WEIR_GROUP_MASQUERADED; /* it was forwarded, whoever's address it bears */
+			judgement->peer_class = WEIR_PEER_MASQUERADED;
+			own_node = false;
+		}
+		if (pod && egress && (peer->flags & WEIR_PEER_NODE) && (weir_options & WEIR_OPTION_OVERLAY_GUARD) &&
+		    weir_is_overlay(packet->key.protocol, judgement->port_be))
+			return WEIR_REASON_OVERLAY;
+	}
+	judgement->action = weir_resolve(view->slot, egress ? endpoint->egress_row : endpoint->ingress_row,
+					 judgement->group, packet->key.protocol, judgement->port_be);
+	if (pod && own_node && weir_action_kind(judgement->action) == WEIR_ACTION_ALLOW) {
+		refused = weir_judge_host(view, packet, judgement);
+		if (refused)
+			judgement->action = refused;
+	}
+	return weir_reason_of(judgement->action);
 }
 
 #endif
