@@ -5,20 +5,34 @@ internal import WeirModel
 
 /// A flow's key: one for both directions, with the endpoint's side as `local`.
 struct FlowKey {
+    let family: AddressFamily
     let bytes: [UInt8]
 
+    /// `interfaceIndex` is 0 for the node itself.
     init(
         interfaceIndex: UInt32, local: IPAddress, remote: IPAddress, localPort: UInt16, remotePort: UInt16,
         protocol: UInt8
     ) {
-        var key = weir_conntrack_key()
-        key.ifindex = interfaceIndex
-        setABIBytes(&key.remote, remote.mappedBytes)
-        setABIBytes(&key.local, local.mappedBytes)
-        key.remote_port_be = remotePort.bigEndian
-        key.local_port_be = localPort.bigEndian
-        key.protocol = `protocol`
-        bytes = key.abiBytes
+        family = remote.family
+        let owner = interfaceIndex << UInt32(WEIR_OWNER_INTERFACE_SHIFT) | UInt32(`protocol`)
+        switch family {
+        case .ipv4:
+            var key = weir_flow4()
+            key.owner = owner
+            setABIBytes(&key.remote, remote.bytes)
+            setABIBytes(&key.local, local.bytes)
+            key.remote_port_be = remotePort.bigEndian
+            key.local_port_be = localPort.bigEndian
+            bytes = key.abiBytes
+        case .ipv6:
+            var key = weir_flow6()
+            key.owner = owner
+            setABIBytes(&key.remote, remote.bytes)
+            setABIBytes(&key.local, local.bytes)
+            key.remote_port_be = remotePort.bigEndian
+            key.local_port_be = localPort.bigEndian
+            bytes = key.abiBytes
+        }
     }
 
     /// nil for what is not tracked: ICMP other than echo.
@@ -33,13 +47,24 @@ struct FlowKey {
             remotePort: isEgress ? destination : source, protocol: ip.protocol)
     }
 
-    /// FNV-1a over native words, 32 bits.
-    var check: UInt32 {
-        stride(from: 0, to: bytes.count, by: 4).reduce(0x811c_9dc5) { hash, start in
-            let word = (0..<4).reduce(UInt32(0)) { $0 | UInt32(bytes[start + $1]) << (UInt32($1) * 8) }
-            return (hash ^ word) &* 0x0100_0193
-        }
+    var check: UInt32 { keyCheck(bytes) }
+}
+
+/// NH of RFC 4418 over native words, its halves folded; what the programs store beside a key.
+func keyCheck(_ key: [UInt8]) -> UInt32 {
+    let secret: [UInt32] = [
+        0x243f_6a88, 0x85a3_08d3, 0x1319_8a2e, 0x0370_7344, 0xa409_3822, 0x299f_31d0, 0x082e_fa98, 0xec4e_6c89,
+        0x4528_21e6, 0x38d0_1377, 0xbe54_66cf, 0x34e9_0c6c,
+    ]
+    func word(_ index: Int) -> UInt32 {
+        let start = index * 4
+        guard start < key.count else { return 0 }
+        return (0..<4).reduce(UInt32(0)) { $0 | UInt32(key[start + $1]) << (UInt32($1) * 8) }
     }
+    let sum = stride(from: 0, to: key.count / 4, by: 2).reduce(UInt64(0)) { sum, index in
+        sum &+ UInt64(word(index) &+ secret[index]) &* UInt64(word(index + 1) &+ secret[index + 1])
+    }
+    return UInt32(truncatingIfNeeded: sum ^ sum >> 32)
 }
 
 /// An entry and the table that holds it.
@@ -54,6 +79,8 @@ struct TrackedFlow {
     mutating func clear(_ flag: weir_conntrack_flag) { entry.flags &= ~UInt8(flag.rawValue) }
 
     var direction: Direction { UInt32(entry.direction) == WEIR_EGRESS.rawValue ? .egress : .ingress }
+
+    mutating func count(_ direction: Direction, length: Int) { entry.count(direction, length: length) }
 
     /// Ticks from now until the entry ends.
     static func timeout(_ entry: weir_conntrack, protocol: UInt8) -> UInt32 {
@@ -71,8 +98,19 @@ struct TrackedFlow {
 struct Conntrack {
     let established: EmulatedMap
     let new: EmulatedMap
-    /// Ticks of 2^30 ns.
+    /// Ticks.
     let now: UInt32
+
+    init(_ tables: (established: EmulatedMap, new: EmulatedMap), now: UInt32) {
+        established = tables.established
+        new = tables.new
+        self.now = now
+    }
+
+    /// The live entry that counts for the packet among the established flows.
+    func findEstablished(_ key: FlowKey, for l4: L4Header, _ direction: Direction) -> TrackedFlow? {
+        live(key, in: established).flatMap { counts($0, for: l4, direction) ? $0 : nil }
+    }
 
     /// The first live entry that counts for the packet: `conntrack`, then `conntrack_new`.
     func find(_ key: FlowKey, for l4: L4Header, _ direction: Direction) -> TrackedFlow? {
@@ -104,5 +142,19 @@ struct Conntrack {
     private func counts(_ flow: TrackedFlow, for l4: L4Header, _ direction: Direction) -> Bool {
         if flow.direction == direction { return !l4.isEchoReply }
         return !l4.opens && !flow.has(WEIR_CT_MIDSTREAM)
+    }
+}
+
+extension weir_conntrack {
+    /// One more packet in that direction.
+    mutating func count(_ direction: Direction, length: Int) {
+        switch direction {
+        case .egress:
+            packets.0 &+= 1
+            bytes.0 &+= weir_u64(length)
+        case .ingress:
+            packets.1 &+= 1
+            bytes.1 &+= weir_u64(length)
+        }
     }
 }

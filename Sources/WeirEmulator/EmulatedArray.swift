@@ -56,6 +56,12 @@ final class EmulatedArray: EmulatedMap {
         bytes.replaceSubrange(start..<(start + schema.valueSize), with: value)
     }
 
+    /// Makes elements zero again, on every CPU.
+    func clear(from first: Int, count: Int) {
+        let range = (first * systemValueSize)..<((first + count) * systemValueSize)
+        bytes.replaceSubrange(range, with: repeatElement(0, count: range.count))
+    }
+
     /// The word at the start of an element; nil past the end. Elements of less than four bytes have none.
     func word(at index: Int) -> UInt32? {
         guard schema.valueSize >= 4, let start = start(index: index, cpu: 0) else { return nil }

@@ -5,29 +5,33 @@ package import WeirModel
 
 /// A packet at one of the two hooks, as the kernel presents it.
 package struct DatapathPacket: Hashable, Sendable {
-    /// From the Ethernet header on.
+    /// From the Ethernet header on; from the IP header on where the device has none.
     package var frame: [UInt8]
+    package var hasEthernet = true
     /// The endpoint's host-side interface.
     package var interfaceIndex: UInt32
     package var direction: Direction
     /// Where the packet came in; 0: the node itself sent it.
     package var ingressInterfaceIndex: UInt32
-    /// `skb->vlan_present`: a tag that the device has taken off.
-    package var hasVLANMetadata: Bool
-    /// CLOCK_MONOTONIC.
+    /// `skb->vlan_tci`: an 802.1Q tag that the device has taken off.
+    package var vlanTag: UInt16?
+    /// CLOCK_MONOTONIC, of its event.
     package var timeNanoseconds: UInt64
+    /// The programs' clock.
+    package var tick: UInt32
     package var cpu: Int
 
     package init(
         frame: [UInt8], interfaceIndex: UInt32, direction: Direction, ingressInterfaceIndex: UInt32 = 0,
-        hasVLANMetadata: Bool = false, timeNanoseconds: UInt64 = 0, cpu: Int = 0
+        vlanTag: UInt16? = nil, timeNanoseconds: UInt64 = 0, tick: UInt32 = 0, cpu: Int = 0
     ) {
         self.frame = frame
         self.interfaceIndex = interfaceIndex
         self.direction = direction
         self.ingressInterfaceIndex = ingressInterfaceIndex
-        self.hasVLANMetadata = hasVLANMetadata
+        self.vlanTag = vlanTag
         self.timeNanoseconds = timeNanoseconds
+        self.tick = tick
         self.cpu = cpu
     }
 }
@@ -74,13 +78,13 @@ package final class EmulatedDatapath {
             reason = error
             countDrop(packet, error)
         }
-        let isReported =
-            switch reason {
-            case .none: options.contains(.allowEvents) && walk.report.isNewlyAllowed
-            case .notForEndpoint: false
-            default: options.contains(.dropEvents)
-            }
-        if isReported { _ = node.events.append(walk.report.event(for: packet, reason).abiBytes) }
+        let watch = Watch(node: node, packet: packet)
+        if let audited = walk.report.audited {
+            watch.report(walk.report, audited, as: WEIR_EVENT_DROPS)
+        } else if reason == .none, walk.report.isNewlyAllowed {
+            watch.report(walk.report, .none, as: WEIR_EVENT_ALLOWS)
+        }
+        if reason != .none, reason != .notForEndpoint { watch.report(walk.report, reason, as: WEIR_EVENT_DROPS) }
         return DatapathOutcome(
             verdict: reason == .none ? .pass : .drop, reason: reason, decision: walk.report.decision,
             group: PeerGroup(rawValue: walk.report.group), identity: walk.report.identity)
@@ -107,10 +111,14 @@ struct PacketReport {
     var group: UInt32 = 0
     var identity: UInt32 = 0
     var decision: Decision?
+    /// The word that decided, with its audit bit; 0 where policy was not asked.
+    var action: UInt32 = 0
     /// Negative errno of a failed conntrack insert.
     var error: Int32 = 0
     /// Policy was asked for this very packet and allowed it: a new flow, one judged again, or none.
     var isNewlyAllowed = false
+    /// Why it would have been dropped, but for audit mode.
+    var audited: DropReason?
 
     func event(for packet: DatapathPacket, _ reason: DropReason) -> weir_event {
         var event = weir_event()
@@ -118,9 +126,10 @@ struct PacketReport {
         event.ifindex = packet.interfaceIndex
         event.group = group
         event.identity = identity
-        event.action = decision.map { Action.decided($0).rawValue } ?? 0
+        event.action = action
         event.length = UInt32(packet.frame.count)
         event.error = error
+        if audited != nil { event.flags = WEIR_EVENT_AUDIT.rawValue }
         event.direction = UInt8(packet.direction == .egress ? WEIR_EGRESS.rawValue : WEIR_INGRESS.rawValue)
         event.reason = UInt8(reason.rawValue)
         if let ip {

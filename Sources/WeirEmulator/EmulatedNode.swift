@@ -1,6 +1,7 @@
 internal import WeirABI
 package import WeirImage
 package import WeirMaps
+internal import WeirModel
 
 /// A node's maps: those that outlive a policy, and two slots of those that do not.
 ///
@@ -20,10 +21,14 @@ package final class EmulatedNode {
     package let factory: EmulatedMapFactory
     let control: EmulatedArray
     let slotMeta: EmulatedArray
-    let conntrack: EmulatedMap
-    let conntrackNew: EmulatedMap
+    let fragments: EmulatedMap
+    let ruleCounters: EmulatedArray
     let drops: EmulatedArray
     let events: EmulatedRingBuffer
+    let monitor: EmulatedArray
+    let monitorState: EmulatedArray
+    private let conntrack4: (established: EmulatedMap, new: EmulatedMap)
+    private let conntrack6: (established: EmulatedMap, new: EmulatedMap)
     private let fence: EmulatedArrayOfMaps
     /// In the order of `SlotMap.allCases`.
     private let slots: [EmulatedArrayOfMaps]
@@ -33,8 +38,12 @@ package final class EmulatedNode {
         self.factory = factory
         control = try Self.make(.control, factory)
         slotMeta = try Self.make(.slot_meta, factory)
-        conntrack = try Self.make(.conntrack, factory)
-        conntrackNew = try Self.make(.conntrack_new, factory)
+        conntrack4 = (try Self.make(.conntrack4, factory), try Self.make(.conntrack4_new, factory))
+        conntrack6 = (try Self.make(.conntrack6, factory), try Self.make(.conntrack6_new, factory))
+        fragments = try Self.make(.fragments, factory)
+        ruleCounters = try Self.make(.rule_counters, factory)
+        monitor = try Self.make(.monitor, factory)
+        monitorState = try Self.make(.monitor_state, factory)
         drops = try Self.make(.drops, factory)
         events = try Self.make(.events, factory)
         let token = MapSchema(name: "fence_token", type: .array, keySize: 4, valueSize: 4, maxEntries: 1)
@@ -62,8 +71,14 @@ package final class EmulatedNode {
         switch map {
         case .control: control
         case .slot_meta: slotMeta
-        case .conntrack: conntrack
-        case .conntrack_new: conntrackNew
+        case .conntrack4: conntrack4.established
+        case .conntrack4_new: conntrack4.new
+        case .conntrack6: conntrack6.established
+        case .conntrack6_new: conntrack6.new
+        case .fragments: fragments
+        case .rule_counters: ruleCounters
+        case .monitor: monitor
+        case .monitor_state: monitorState
         case .drops: drops
         case .events: events
         case .fence: fence
@@ -81,7 +96,6 @@ package final class EmulatedNode {
             case .cidrs6: 4
             case .peers: 5
             case .verdicts: 6
-            case .rule_counters: 7
             }
         return slots[position]
     }
@@ -92,12 +106,31 @@ package final class EmulatedNode {
     /// Takes the records of `events`, each the bytes of a `weir_event`, oldest first.
     package func drainEvents() -> [[UInt8]] { events.drain() }
 
-    /// 56 bits; 0: nothing was ever committed.
-    package var revision: UInt64 { word & Self.revisionMask }
+    func conntrack(_ family: AddressFamily) -> (established: EmulatedMap, new: EmulatedMap) {
+        family == .ipv4 ? conntrack4 : conntrack6
+    }
+
+    /// The stored revision, 56 bits; 0: no policy is in force.
+    package var revision: UInt64 { UInt64(committed.word) & Self.revisionMask }
+
+    /// What a packet at that tick takes for the revision: an unconfirmed one past its deadline is the next.
+    package func revisionInForce(at tick: UInt32) -> UInt64 {
+        let committed = committed
+        let revision = UInt64(committed.word) & Self.revisionMask
+        let confirm = UInt64(committed.confirm)
+        guard confirm != 0,
+            UInt32(truncatingIfNeeded: confirm >> UInt64(WEIR_CONFIRM_REVISION_SHIFT))
+                == UInt32(truncatingIfNeeded: revision), tick > UInt32(truncatingIfNeeded: confirm)
+        else { return revision }
+        return revision + 1
+    }
+
+    /// Audit mode of the whole node.
+    var isAudited: Bool { UInt64(committed.word) >> UInt64(WEIR_CONTROL_AUDIT_BIT) & 1 == 1 }
 
     private static let revisionMask = UInt64(1) << UInt64(WEIR_REVISION_BITS) - 1
 
-    private var word: UInt64 { control.find(index: 0).flatMap { UInt64(abiBytes: $0) } ?? 0 }
+    private var committed: weir_control { control.find(index: 0).flatMap { weir_control(abiBytes: $0) } ?? .init() }
 
     /// A program's lookup in the array of maps.
     func element(_ map: SlotMap, _ index: Int) -> EmulatedMap? { slots(of: map).element(index) }
@@ -106,22 +139,24 @@ package final class EmulatedNode {
 
     /// Builds the image in the inactive slot and makes it the node's policy with one store. On an error the
     /// active slot enforces what it did before.
-    package func commit(_ image: Image, interfaces: [UInt32: UInt32]) throws(Failure) {
+    package func commit(
+        _ image: Image, interfaces: [UInt32: UInt32], hostDevices: [UInt32] = []
+    ) throws(Failure) {
         let revision = revision &+ 1
         let slot = Int(revision & 1)
         var meta = weir_slot_meta()
         meta.state = WEIR_SLOT_BUILDING.rawValue
         try write(meta, slot)
 
-        meta.rule_stride = UInt32(max(image.attributions.count, 1))
-        meta.cpu_count = UInt32(factory.cpuCount)
+        clearRuleCounters(slot)
         meta.abi_version = UInt32(WEIR_ABI_VERSION)
         setABIBytes(&meta.image_digest, image.digest)
         for (map, outer) in zip(SlotMap.allCases, slots) {
-            let entries = map == .endpoints ? image.endpointEntries(interfaces: interfaces) : image.entries(map)
-            let size = map == .rule_counters ? Int(meta.rule_stride) * factory.cpuCount : entries.count
+            let entries =
+                map == .endpoints
+                ? image.endpointEntries(interfaces: interfaces, hostDevices: hostDevices) : image.entries(map)
             do throws(MapError) {
-                let inner = try factory.makeMap(map.schema.withMaxEntries(size))
+                let inner = try factory.makeMap(map.schema.withMaxEntries(entries.count))
                 try inner.updateBatch(entries)
                 try outer.update(wordBytes(UInt32(slot)), wordBytes(inner.id), mode: .any)
             } catch {
@@ -144,10 +179,15 @@ package final class EmulatedNode {
 
     /// Flags above the revision are kept. The fence waits for nobody here, but can fail.
     private func store(_ revision: UInt64) throws(Failure) {
-        let next = word & ~Self.revisionMask | revision & Self.revisionMask
+        var next = committed
+        next.word = weir_u64(UInt64(next.word) & ~Self.revisionMask | revision & Self.revisionMask)
         do throws(MapError) { try control.update(wordBytes(0), next.abiBytes, mode: .any) } catch {
             throw Failure(map: NodeMap.control.rawValue, error: error)
         }
+    }
+
+    private func clearRuleCounters(_ slot: Int) {
+        ruleCounters.clear(from: slot * Int(WEIR_RULES_MAX), count: Int(WEIR_RULES_MAX))
     }
 
     private func write(_ meta: weir_slot_meta, _ slot: Int) throws(Failure) {

@@ -19,10 +19,30 @@ enum LinkControl {
     var isNeighbourDiscovery: Bool { if case .neighbourDiscovery = self { true } else { false } }
 }
 
-/// Steps 4, 6 and the link control of 7: whether a packet may be on this link at all.
+/// Steps 4 and 7: whether a packet may be on this link at all.
 struct LinkChecks {
     let endpoint: LocalEndpoint
     let direction: Direction
+
+    /// UDP by which an endpoint gets its address, from or to addresses that only such a packet may have.
+    func isDHCP(_ ip: IPHeaders, _ l4: L4Header) -> Bool {
+        guard l4.protocol == .udp else { return false }
+        let isEgress = direction == .egress
+        let client: UInt16 = ip.family == .ipv4 ? 68 : 546
+        let server: UInt16 = ip.family == .ipv4 ? 67 : 547
+        guard (isEgress ? l4.sourcePort : l4.destinationPort) == client,
+            (isEgress ? l4.destinationPort : l4.sourcePort) == server
+        else { return false }
+        switch (ip.family, isEgress) {
+        case (.ipv4, true):
+            return ip.destination.isBroadcast && (ip.source.isUnspecified || endpoint.owns(ip.source))
+        case (.ipv4, false): return ip.destination.isBroadcast || endpoint.owns(ip.destination)
+        case (.ipv6, true): return ip.source.isLinkLocal && ip.destination == Self.allDHCPAgents
+        case (.ipv6, false): return ip.source.isLinkLocal && ip.destination.isLinkLocal
+        }
+    }
+
+    private static let allDHCPAgents = IPAddress("ff02::1:2")
 
     /// Step 4.
     func checkARP(_ bytes: FrameBytes, at offset: Int) throws(DropReason) {
@@ -34,7 +54,7 @@ struct LinkChecks {
         guard sender == own || sender.isUnspecified else { throw .arp }
     }
 
-    /// Step 6. `link` is nil unless the packet passes below policy.
+    /// `link` is nil unless the packet passes below policy.
     func checkAddresses(_ ip: IPHeaders, _ link: LinkControl?) throws(DropReason) {
         let source = ip.source
         let destination = ip.destination
@@ -44,24 +64,26 @@ struct LinkChecks {
         case .egress:
             let mayBeLinkSource = link != nil && (source.isLinkLocal || source.isUnspecified)
             guard endpoint.owns(source) || mayBeLinkSource else { throw .sourceAddress }
-            if link == nil, destination.isLinkLocal { throw .linkLocal }
+            if link == nil, destination.isLinkLocal, !endpoint.isHost { throw .linkLocal }
         case .ingress:
             let isLinkDestination = link?.isNeighbourDiscovery == true && destination.isLinkLocal
             guard endpoint.owns(destination) || destination.isMulticast || destination.isBroadcast || isLinkDestination
             else { throw .notForEndpoint }
-            if link == nil, source.isLinkLocal { throw .linkLocal }
+            if link == nil, source.isLinkLocal, !endpoint.isHost { throw .linkLocal }
         }
     }
 
-    /// Step 7, for what passes below policy.
+    /// What passes below policy.
     func check(_ link: LinkControl, _ bytes: FrameBytes, _ ip: IPHeaders) throws(DropReason) {
+        // RFC 6980.
+        guard ip.fragment == nil else { throw .neighbourDiscovery }
         switch link {
         case .multicastListener:
             guard ip.hopLimit == 1 else { throw .neighbourDiscovery }
         case .neighbourDiscovery(let type):
             let size = [133: 8, 134: 16, 135: 24, 136: 24][type] ?? 40
             guard ip.hopLimit == 255, bytes.has(size, at: ip.payload) else { throw .neighbourDiscovery }
-            guard direction == .egress else { return }
+            guard direction == .egress, !endpoint.isHost else { return }
             if type == 134 || type == 137 { throw .routerControl }
             if type == 136 {
                 let target = bytes.address(ip.payload + 8, .ipv6)

@@ -25,6 +25,11 @@ struct LocalEndpoint {
     /// The node itself, rather than a pod on it.
     var isHost: Bool { has(WEIR_ENDPOINT_HOST) }
 
+    var isAudited: Bool { has(WEIR_ENDPOINT_AUDIT) }
+
+    /// What its flows have in their keys: the node's are its own on whichever device they come and go.
+    func flowInterface(_ index: UInt32) -> UInt32 { isHost ? 0 : index }
+
     func owns(_ address: IPAddress) -> Bool { isHost || address == (address.family == .ipv4 ? ipv4 : ipv6) }
 
     private func has(_ flag: weir_endpoint_flag) -> Bool { value.flags & flag.rawValue != 0 }

@@ -11,6 +11,23 @@ struct IPHeaders {
     var hopLimit: UInt8
     /// Where the payload begins; it ends at the end of the bytes (IP's own length, not the frame's).
     var payload: Int
+    /// nil for a whole datagram.
+    var fragment: Fragment?
+    /// Neither options nor extension headers.
+    var isBare = true
+
+    struct Fragment {
+        /// As it lies in the packet; IPv4 has two bytes.
+        var id: [UInt8]
+        /// Of its payload in the datagram.
+        var offset: Int
+        /// Of its payload in the frame: extension headers behind the fragment header count.
+        var payload: Int
+
+        var isFirst: Bool { offset == 0 }
+    }
+
+    var isLaterFragment: Bool { fragment?.isFirst == false }
 }
 
 /// A protocol number in the family where it means what its name says: ICMP in IPv6 is just protocol 1.
@@ -36,6 +53,8 @@ struct L4Header {
     var sourcePort: UInt16 = 0
     var destinationPort: UInt16 = 0
     var tcpFlags: UInt8 = 0
+    /// Bytes.
+    var tcpHeaderLength = 0
     var icmpType: UInt8 = 0
     /// The identifier of an echo request or reply.
     var icmpIdentifier: UInt16 = 0
@@ -98,13 +117,31 @@ extension IPHeaders {
         let headerLength = Int(bytes.byte(offset) & 0xf) * 4
         guard bytes.byte(offset) >> 4 == 4, headerLength >= 20 else { throw .ipHeader }
         guard bytes.has(headerLength, at: offset) else { throw .truncated }
-        let totalLength = Int(bytes.word16(offset + 2))
+        var totalLength = Int(bytes.word16(offset + 2))
+        // More than the field can say: only segmentation offload makes it.
+        if totalLength == 0, bytes.end - offset > Self.maxDatagram { totalLength = bytes.end - offset }
         guard totalLength >= headerLength, bytes.has(totalLength, at: offset) else { throw .ipHeader }
         bytes.end = offset + totalLength
-        // More fragments, or an offset.
-        guard bytes.word16(offset + 6) & 0x3fff == 0 else { throw .fragment }
-        try Self.checkOptions(bytes, from: offset + 20, to: offset + headerLength)
         payload = offset + headerLength
+        isBare = headerLength == 20
+        let place = bytes.word16(offset + 6)
+        if place & 0x3fff != 0 {
+            try setFragment(
+                bytes, id: [bytes.byte(offset + 4), bytes.byte(offset + 5)], at: Int(place & 0x1fff) * 8,
+                hasMore: place & 0x2000 != 0)
+        }
+        try Self.checkOptions(bytes, from: offset + 20, to: offset + headerLength)
+    }
+
+    private static let maxDatagram = 65535
+
+    /// A fragment that no datagram can have is refused. The payload begins at `payload`.
+    private mutating func setFragment(
+        _ bytes: FrameBytes, id: [UInt8], at offset: Int, hasMore: Bool
+    ) throws(DropReason) {
+        let length = bytes.end - payload
+        guard length > 0, offset + length <= Self.maxDatagram, !hasMore || length % 8 == 0 else { throw .fragment }
+        fragment = Fragment(id: id, offset: offset, payload: payload)
     }
 
     /// A source route is named before its length is looked at.
@@ -125,14 +162,35 @@ extension IPHeaders {
     }
 
     private mutating func checkIPv6(_ bytes: inout FrameBytes, at offset: Int) throws(DropReason) {
-        guard bytes.byte(offset) >> 4 == 6, bytes.has(40 + Int(bytes.word16(offset + 4)), at: offset) else {
-            throw .ipHeader
-        }
-        bytes.end = offset + 40 + Int(bytes.word16(offset + 4))
+        var length = Int(bytes.word16(offset + 4))
+        if length == 0, bytes.end - payload > Self.maxDatagram { length = bytes.end - payload }
+        guard bytes.byte(offset) >> 4 == 6, bytes.has(40 + length, at: offset) else { throw .ipHeader }
+        bytes.end = payload + length
         (`protocol`, payload) = try Self.walkExtensions(bytes, from: payload, first: `protocol`)
+        isBare = payload == offset + 40
+        if `protocol` == Self.fragmentHeader { try readFragmentHeader(bytes) }
     }
 
-    /// At most eight headers, each inside; a fragment header is refused wherever it comes.
+    static let fragmentHeader: UInt8 = 44
+
+    /// Where the walk of the extension headers has ended at one.
+    private mutating func readFragmentHeader(_ bytes: FrameBytes) throws(DropReason) {
+        guard bytes.has(8, at: payload) else { throw .ipv6Extension }
+        let place = bytes.word16(payload + 2)
+        let id = (4..<8).map { bytes.byte(payload + $0) }
+        `protocol` = bytes.byte(payload)
+        payload += 8
+        isBare = false
+        // All of it in one fragment is no fragment.
+        if place & ~6 != 0 {
+            try setFragment(bytes, id: id, at: Int(place & ~7), hasMore: place & 1 != 0)
+            if isLaterFragment { return }
+        }
+        (`protocol`, payload) = try Self.walkExtensions(bytes, from: payload, first: `protocol`)
+        guard `protocol` != Self.fragmentHeader else { throw .fragment }
+    }
+
+    /// At most eight headers, each inside. The walk ends at a fragment header.
     static func walkExtensions(
         _ bytes: FrameBytes, from start: Int, first: UInt8
     ) throws(DropReason) -> (protocol: UInt8, offset: Int) {
@@ -140,7 +198,6 @@ extension IPHeaders {
         var offset = start
         var count = 0
         while true {
-            if next == 44 { throw .fragment }
             guard [0, 43, 51, 60, 135].contains(next) else { return (next, offset) }
             guard count < 8, bytes.has(8, at: offset) else { throw .ipv6Extension }
             let units = Int(bytes.byte(offset + 1))
@@ -158,13 +215,13 @@ extension IPHeaders {
 // MARK: L4
 
 extension L4Header {
-    /// The protocol and, where its byte is there, the ICMP type: the addresses that are right depend on it.
+    /// The protocol and, where its byte is there, the ICMP type.
     init(_ bytes: FrameBytes, _ ip: IPHeaders) {
-        `protocol` = L4Protocol(ip.protocol, ip.family)
+        `protocol` = ip.isLaterFragment ? .other : L4Protocol(ip.protocol, ip.family)
         if isICMP, bytes.has(1, at: ip.payload) { icmpType = bytes.byte(ip.payload) }
     }
 
-    /// The first half of step 7.
+    /// Step 6.
     mutating func read(_ bytes: FrameBytes, at start: Int) throws(DropReason) {
         let needed =
             switch `protocol` {
@@ -180,6 +237,7 @@ extension L4Header {
         let length = Int(bytes.byte(start + 12) >> 4) * 4
         guard length >= 20, bytes.has(length, at: start) else { throw .l4Header }
         tcpFlags = bytes.byte(start + 13)
+        tcpHeaderLength = length
     }
 
     /// Ports, or the identifier of an echo. The caller has seen that they are there.

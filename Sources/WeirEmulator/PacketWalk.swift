@@ -16,245 +16,229 @@ struct PacketWalk {
         self.packet = packet
     }
 
-    /// Steps 1 to 7.
+    /// Steps 1 to 7; 8 and 9 for what they leave.
     mutating func run() throws(DropReason) {
-        let revision = node.revision
+        let revision = node.revisionInForce(at: packet.tick)
         guard revision != 0 else { return }
         let slotIndex = Int(revision & 1)
+        if ridesShort(UInt32(truncatingIfNeeded: revision), slotIndex) { return }
         let slot = Slot(node: node, index: slotIndex)
         guard let endpoints = slot.endpoints else { throw .noSlot }
         guard let value = endpoints.find(wordBytes(packet.interfaceIndex)), let endpoint = LocalEndpoint(value) else {
             return
         }
+        let policy = PolicyWalk(slot: slot)
         var bytes = FrameBytes(packet.frame)
-        guard bytes.has(14, at: 0) else { throw .truncated }
-        let etherType = bytes.word16(12)
-        guard !packet.hasVLANMetadata, etherType != 0x8100, etherType != 0x88a8 else { throw .vlan }
+        guard let link = try readLink(bytes, isHost: endpoint.isHost) else { return }
         let checks = LinkChecks(endpoint: endpoint, direction: packet.direction)
-        let family: AddressFamily
-        switch etherType {
-        case 0x0806: return try checks.checkARP(bytes, at: 14)
-        case 0x0800: family = .ipv4
-        case 0x86dd: family = .ipv6
-        default: throw .unknownEthertype
-        }
+        guard let family = link.family else { return try checks.checkARP(bytes, at: link.l3) }
         // A drop is reported with what was read until then.
-        guard var ip = IPHeaders(fixed: bytes, at: 14, family) else { throw .truncated }
+        guard var ip = IPHeaders(fixed: bytes, at: link.l3, family) else { throw .truncated }
         report.ip = ip
-        try ip.check(&bytes, at: 14)
-        report.ip = ip
-        var l4 = L4Header(bytes, ip)
-        report.l4 = l4
-        let link = options.contains(.linkControl) ? LinkControl(l4) : nil
-        try checks.checkAddresses(ip, link)
-        do throws(DropReason) { try l4.read(bytes, at: ip.payload) } catch {
-            report.l4 = l4
+        do throws(DropReason) { try ip.check(&bytes, at: link.l3) } catch {
+            report.ip = ip
             throw error
         }
-        report.l4 = l4
-        if let link { return try checks.check(link, bytes, ip) }
-        try judge(
-            FlowJudgement(
-                endpoint: endpoint, walk: PolicyWalk(slot: slot), slotIndex: slotIndex,
-                revision: UInt32(truncatingIfNeeded: revision), counters: slot.ruleCounters as? EmulatedArray, ip: ip,
-                l4: l4),
-            bytes)
-    }
-
-    /// What steps 8 and 9 work with.
-    private struct FlowJudgement {
-        var endpoint: LocalEndpoint
-        var walk: PolicyWalk
-        var slotIndex: Int
-        var revision: UInt32
-        var counters: EmulatedArray?
-        var ip: IPHeaders
-        var l4: L4Header
-    }
-
-    private mutating func judge(_ judgement: FlowJudgement, _ bytes: FrameBytes) throws(DropReason) {
-        guard options.contains(.conntrack) else {
-            _ = try decide(judgement)
-            report.isNewlyAllowed = true
-            return
+        report.ip = ip
+        var isForwarded = false
+        if endpoint.isHost {
+            switch try concern(ip, policy) {
+            case .own: break
+            case .borrowed: isForwarded = true
+            case .none: return
+            }
         }
-        let conntrack = Conntrack(
-            established: node.conntrack, new: node.conntrackNew,
-            now: UInt32(truncatingIfNeeded: packet.timeNanoseconds >> UInt64(WEIR_TICK_SHIFT)))
-        if judgement.l4.isICMPError, follows(judgement, conntrack, bytes) { return }
-        let key = FlowKey(interfaceIndex: packet.interfaceIndex, packet.direction, judgement.ip, judgement.l4)
-        if let key, let flow = conntrack.find(key, for: judgement.l4, packet.direction) {
-            return try follow(flow, key, judgement, conntrack)
+        let flow = FlowContext(
+            endpoint: endpoint, policy: policy, slotIndex: slotIndex,
+            revision: UInt32(truncatingIfNeeded: revision), isForwarded: isForwarded, ip: ip,
+            l4: L4Header(bytes, ip))
+        if ip.isLaterFragment {
+            try checks.checkAddresses(ip, nil)
+            return try followFirst(flow)
         }
-        let peer = try decide(judgement)
-        if let key, !judgement.l4.isEchoReply { try insert(key, peer, judgement, conntrack) }
-        report.isNewlyAllowed = true
+        try readL4(flow, bytes, checks)
     }
 
-    // MARK: Step 8
+    // MARK: Step 2
 
-    /// Whether an ICMP error belongs to a flow that the current policy has allowed.
-    private func follows(_ judgement: FlowJudgement, _ conntrack: Conntrack, _ bytes: FrameBytes) -> Bool {
-        guard let quoted = QuotedPacket(bytes, at: judgement.ip.payload + 8, judgement.ip.family) else { return false }
-        // An error to the endpoint quotes what the endpoint sent, one from it what it received.
-        let quotedDirection: Direction = packet.direction == .ingress ? .egress : .ingress
-        let own = quotedDirection == .egress ? quoted.ip.source : quoted.ip.destination
-        // An endpoint routes for nobody: its error goes to whoever sent the quoted packet.
-        guard judgement.endpoint.owns(own),
-            packet.direction == .ingress || judgement.ip.destination == quoted.ip.source,
-            let key = FlowKey(interfaceIndex: packet.interfaceIndex, quotedDirection, quoted.ip, quoted.l4)
+    /// A packet that needs no more than its flow's entry: TCP without SYN, FIN and RST, or UDP, behind nothing but bare
+    /// IP headers. It counts for entry and rule, and moves the entry's end.
+    private mutating func ridesShort(_ revision: UInt32, _ slotIndex: Int) -> Bool {
+        guard options.contains(.conntrack), packet.vlanTag == nil else { return false }
+        var bytes = FrameBytes(packet.frame)
+        guard let link = try? readLink(bytes, isHost: false), link.l3 == (packet.hasEthernet ? 14 : 0),
+            let family = link.family, var ip = IPHeaders(fixed: bytes, at: link.l3, family),
+            (try? ip.check(&bytes, at: link.l3)) != nil, ip.isBare, ip.fragment == nil
         else { return false }
-        return conntrack.hasEntry(key, revision: judgement.revision)
-    }
-
-    /// A live entry speaks for the packet: renewed if it is of another policy, then used.
-    private mutating func follow(
-        _ found: TrackedFlow, _ key: FlowKey, _ judgement: FlowJudgement, _ conntrack: Conntrack
-    ) throws(DropReason) {
-        var flow = found
-        if flow.entry.revision != judgement.revision {
-            do throws(DropReason) {
-                let decision = try judgeAgain(flow, judgement)
-                flow.entry.action = Action.decided(decision).rawValue
-                flow.entry.revision = judgement.revision
-                report.isNewlyAllowed = true
-            } catch {
-                try? flow.table.erase(key.bytes)
-                throw error
-            }
-        }
-        flow.entry.packets &+= 1
-        flow.entry.bytes &+= weir_u64(packet.frame.count)
-        let isReply = flow.direction != packet.direction
-        let wasReplied = flow.has(WEIR_CT_REPLY_SEEN)
-        if judgement.l4.isEndOfTCP { flow.set(WEIR_CT_CLOSING) }
-        if isReply {
-            flow.set(WEIR_CT_REPLY_SEEN)
-        } else if judgement.l4.isSYN, !judgement.l4.isEndOfTCP {
-            // The same ports, a new connection.
-            flow.clear(WEIR_CT_CLOSING)
-            flow.clear(WEIR_CT_MIDSTREAM)
-        }
-        flow.entry.expires = conntrack.now &+ TrackedFlow.timeout(flow.entry, protocol: judgement.ip.protocol)
+        var l4 = L4Header(bytes, ip)
+        guard l4.protocol == .tcp || l4.protocol == .udp, (try? l4.read(bytes, at: ip.payload)) != nil,
+            !l4.isEndOfTCP, l4.tcpFlags & 0x02 == 0,
+            let key = FlowKey(interfaceIndex: packet.interfaceIndex, packet.direction, ip, l4)
+        else { return false }
+        let conntrack = Conntrack(node.conntrack(ip.family), now: packet.tick)
+        guard var flow = conntrack.findEstablished(key, for: l4, packet.direction), flow.entry.revision == revision,
+            flow.has(WEIR_CT_REPLY_SEEN)
+        else { return false }
+        flow.count(packet.direction, length: packet.frame.count)
+        flow.entry.expires = packet.tick &+ TrackedFlow.timeout(flow.entry, protocol: ip.protocol)
         flow.table.overwrite(key.bytes, flow.entry.abiBytes)
-        if flow.isNew, !isReply, wasReplied,
-            (try? conntrack.established.insert(key.bytes, flow.entry.abiBytes, mode: .any)) != nil
-        {
-            try? conntrack.new.erase(key.bytes)
-        }
-        if !report.isNewlyAllowed, case .decided(let decision) = Action(rawValue: flow.entry.action) {
+        if case .decided(let decision) = Action(rawValue: flow.entry.action) {
             report.decision = decision
-            countRule(decision.rule, judgement)
+            countRule(decision.rule, slotIndex)
         }
+        return true
     }
 
-    /// The originator's first packet once more, under today's policy.
-    private mutating func judgeAgain(_ flow: TrackedFlow, _ judgement: FlowJudgement) throws(DropReason) -> Decision {
-        let ip = judgement.ip
-        let l4 = judgement.l4
-        let isOriginator = flow.direction == packet.direction
-        // Addresses and port as the originator's packets have them.
-        let destination = isOriginator ? ip.destination : ip.source
-        let remote = packet.direction == .egress ? ip.destination : ip.source
-        let port: UInt16 =
-            if l4.isEcho { UInt16(L4Header.echoRequest(l4.protocol)) } else {
-                isOriginator ? l4.destinationPort : l4.sourcePort
+    // MARK: Step 3
+
+    private struct LinkHeader {
+        /// Where the network header begins.
+        var l3: Int
+        /// nil: ARP.
+        var family: AddressFamily?
+    }
+
+    /// nil: a VLAN's frame on a device of the node's, which passes.
+    private func readLink(_ bytes: FrameBytes, isHost: Bool) throws(DropReason) -> LinkHeader? {
+        var l3 = 0
+        var etherType: UInt16
+        if packet.hasEthernet {
+            guard bytes.has(14, at: 0) else { throw .truncated }
+            etherType = bytes.word16(12)
+            l3 = 14
+        } else {
+            etherType = bytes.has(1, at: 0) && bytes.byte(0) >> 4 == 6 ? 0x86dd : 0x0800
+        }
+        var isTagged = packet.vlanTag.map { $0 & 0xfff != 0 } ?? false
+        if !isTagged, etherType == 0x8100 {
+            guard bytes.has(4, at: l3) else { throw .truncated }
+            isTagged = bytes.word16(l3) & 0xfff != 0
+            if !isTagged {
+                // A priority tag.
+                etherType = bytes.word16(l3 + 2)
+                l3 += 4
             }
-        let peer: PolicyPeer
-        switch UInt32(flow.entry.peer_class) {
-        case WEIR_PEER_HOST.rawValue: peer = PolicyPeer(group: WEIR_GROUP_HOST.rawValue)
-        case WEIR_PEER_MASQUERADED.rawValue: peer = PolicyPeer(group: WEIR_GROUP_MASQUERADED.rawValue)
-        default:
-            peer = try orNoVerdict { () throws(BrokenInvariant) in
-                try judgement.walk.peer(
-                    of: judgement.endpoint, flow.direction, remote: remote, destination: destination,
-                    isFromHost: false)
-            }
+        } else if etherType == 0x88a8 {
+            isTagged = true
         }
-        return try decide(judgement, peer, flow.direction, port)
-    }
-
-    private mutating func insert(
-        _ key: FlowKey, _ peer: PolicyPeer, _ judgement: FlowJudgement, _ conntrack: Conntrack
-    ) throws(DropReason) {
-        var entry = weir_conntrack()
-        entry.packets = 1
-        entry.bytes = weir_u64(packet.frame.count)
-        entry.key_check = key.check
-        entry.revision = judgement.revision
-        entry.action = report.decision.map { Action.decided($0).rawValue } ?? 0
-        entry.direction = UInt8(packet.direction == .egress ? WEIR_EGRESS.rawValue : WEIR_INGRESS.rawValue)
-        entry.peer_class = UInt8(peer.peerClass.rawValue)
-        if judgement.l4.protocol == .tcp, !judgement.l4.isSYN { entry.flags |= UInt8(WEIR_CT_MIDSTREAM.rawValue) }
-        if judgement.l4.isEndOfTCP { entry.flags |= UInt8(WEIR_CT_CLOSING.rawValue) }
-        entry.expires = conntrack.now &+ TrackedFlow.timeout(entry, protocol: judgement.ip.protocol)
-        do throws(MapError) {
-            try conntrack.new.insert(
-                key.bytes, entry.abiBytes, mode: conntrack.insertMode(key, for: judgement.l4))
-        } catch .exists {
-            // Whoever recorded it was allowed too.
-        } catch {
-            report.error = -error.errno
-            throw .conntrackInsert
+        if isTagged {
+            if isHost { return nil }
+            throw .vlan
+        }
+        switch etherType {
+        case 0x0806: return LinkHeader(l3: l3, family: nil)
+        case 0x0800: return LinkHeader(l3: l3, family: .ipv4)
+        case 0x86dd: return LinkHeader(l3: l3, family: .ipv6)
+        default: throw .unknownEthertype
         }
     }
 
-    // MARK: Step 9
+    // MARK: Step 6: a device of the node's
 
-    /// Returns the peer of a packet that policy allows.
-    private mutating func decide(_ judgement: FlowJudgement) throws(DropReason) -> PolicyPeer {
-        let ip = judgement.ip
+    private enum Concern {
+        /// To or from the node itself.
+        case own
+        /// Forwarded, under the node's address.
+        case borrowed
+        /// Forwarded: the endpoints' own programs judge it.
+        case none
+    }
+
+    private func concern(_ ip: IPHeaders, _ policy: PolicyWalk) throws(DropReason) -> Concern {
         let isEgress = packet.direction == .egress
-        let peer = try orNoVerdict { () throws(BrokenInvariant) in
-            try judgement.walk.peer(
-                of: judgement.endpoint, packet.direction, remote: isEgress ? ip.destination : ip.source,
-                destination: ip.destination,
-                isFromHost: packet.ingressInterfaceIndex == 0)
+        if isEgress, packet.ingressInterfaceIndex == 0 { return .own }
+        let local = isEgress ? ip.source : ip.destination
+        if !isEgress, local.isMulticast || local.isBroadcast || (local.family == .ipv6 && local.isLinkLocal) {
+            return .own
         }
-        _ = try decide(judgement, peer, packet.direction, judgement.l4.port)
-        return peer
+        let isOwn = try orNoVerdict { () throws(BrokenInvariant) in try policy.isOwnNode(local) }
+        return isOwn ? (isEgress ? .borrowed : .own) : .none
     }
 
-    private func orNoVerdict<Value>(
-        _ body: () throws(BrokenInvariant) -> Value
-    ) throws(DropReason) -> Value {
-        do { return try body() } catch { throw .noVerdict }
+    // MARK: Step 7
+
+    private mutating func readL4(
+        _ context: FlowContext, _ bytes: FrameBytes, _ checks: LinkChecks
+    ) throws(DropReason) {
+        var flow = context
+        report.l4 = flow.l4
+        do throws(DropReason) { try flow.l4.read(bytes, at: flow.ip.payload) } catch {
+            report.l4 = flow.l4
+            throw error
+        }
+        report.l4 = flow.l4
+        if options.contains(.dhcp) || flow.endpoint.isHost, checks.isDHCP(flow.ip, flow.l4) { return }
+        let link = options.contains(.linkControl) ? LinkControl(flow.l4) : nil
+        try checks.checkAddresses(flow.ip, link)
+        if let link { return try checks.check(link, bytes, flow.ip) }
+        var walk = FlowWalk(node: node, options: options, packet: packet, context: flow, report: report)
+        defer { report = walk.report }
+        try walk.run(bytes)
     }
 
-    private mutating func decide(
-        _ judgement: FlowJudgement, _ peer: PolicyPeer, _ direction: Direction, _ port: UInt16
-    ) throws(DropReason) -> Decision {
-        report.group = peer.group
-        report.identity = peer.identity
-        if direction == .egress, !judgement.endpoint.isHost, peer.isNode, options.contains(.overlayGuard),
-            isOverlay(judgement.ip.protocol, judgement.l4.protocol, port)
-        {
-            throw .overlay
-        }
-        let decision = try orNoVerdict { () throws(BrokenInvariant) in
-            try judgement.walk.decide(
-                row: judgement.endpoint.row(direction), group: peer.group, protocol: judgement.ip.protocol, port: port)
-        }
-        report.decision = decision
-        countRule(decision.rule, judgement)
-        switch decision.kind {
-        case .allow: return decision
-        case .deny: throw .policyDeny
-        case .defaultDeny: throw .policyDefaultDeny
+    // MARK: Fragments
+
+    /// A later fragment passes with its first, under the policy that let that one pass.
+    private mutating func followFirst(_ flow: FlowContext) throws(DropReason) {
+        guard let fragment = flow.ip.fragment else { return }
+        let key = FragmentKey(packet, flow.endpoint, flow.ip, fragment)
+        guard let bytes = node.fragments.find(key.bytes), let first = weir_fragment(abiBytes: bytes),
+            first.revision == flow.revision, packet.tick <= first.expires, fragment.offset >= Int(first.header_end),
+            first.key_check == key.check
+        else { throw .fragment }
+        if case .decided(let decision) = Action(rawValue: first.action) {
+            report.decision = decision
+            countRule(decision.rule, flow.slotIndex)
         }
     }
 
-    private func isOverlay(_ number: UInt8, _ protocol: L4Protocol, _ port: UInt16) -> Bool {
-        `protocol` == .udp && [4789, 8472, 6081].contains(port) || [4, 41, 47].contains(number)
+    private func countRule(_ rule: RuleID, _ slotIndex: Int) {
+        WeirEmulator.countRule(rule, slotIndex, node, packet)
+    }
+}
+
+/// What the steps from the flow on know of a packet and of the policy in force.
+struct FlowContext {
+    var endpoint: LocalEndpoint
+    var policy: PolicyWalk
+    var slotIndex: Int
+    /// Low 32 bits.
+    var revision: UInt32
+    /// Leaves a device of the node's under the node's address, but is not the node's.
+    var isForwarded: Bool
+    var ip: IPHeaders
+    var l4: L4Header
+}
+
+/// The key of a datagram in `fragments`.
+struct FragmentKey {
+    let bytes: [UInt8]
+
+    init(_ packet: DatapathPacket, _ endpoint: LocalEndpoint, _ ip: IPHeaders, _ fragment: IPHeaders.Fragment) {
+        var key = weir_fragment_key()
+        key.ifindex = endpoint.flowInterface(packet.interfaceIndex)
+        setABIBytes(&key.source, ip.source.mappedBytes)
+        setABIBytes(&key.destination, ip.destination.mappedBytes)
+        setABIBytes(&key.id_be, fragment.id + [UInt8](repeating: 0, count: 4 - fragment.id.count))
+        key.protocol = ip.family == .ipv4 ? ip.protocol : 0
+        key.direction = UInt8(packet.direction == .egress ? WEIR_EGRESS.rawValue : WEIR_INGRESS.rawValue)
+        bytes = key.abiBytes
     }
 
-    private func countRule(_ rule: RuleID, _ judgement: FlowJudgement) {
-        guard let counters = judgement.counters, let bytes = node.slotMeta.find(index: judgement.slotIndex),
-            let meta = weir_slot_meta(abiBytes: bytes), rule.rawValue < meta.rule_stride
-        else { return }
-        let index = packet.cpu * Int(meta.rule_stride) + Int(rule.rawValue)
-        count(counters, index, cpu: 0, length: packet.frame.count)
-    }
+    var check: UInt32 { keyCheck(bytes) }
+}
+
+/// A promise of the compiler's that does not hold is no verdict.
+func orNoVerdict<Value>(_ body: () throws(BrokenInvariant) -> Value) throws(DropReason) -> Value {
+    do { return try body() } catch { throw .noVerdict }
+}
+
+/// One packet for a rule of a slot; nothing past the slot's half.
+func countRule(_ rule: RuleID, _ slotIndex: Int, _ node: EmulatedNode, _ packet: DatapathPacket) {
+    guard rule.rawValue < UInt32(WEIR_RULES_MAX) else { return }
+    count(
+        node.ruleCounters, slotIndex * Int(WEIR_RULES_MAX) + Int(rule.rawValue), cpu: packet.cpu,
+        length: packet.frame.count)
 }
 
 extension MapError {

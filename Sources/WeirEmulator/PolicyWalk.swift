@@ -29,7 +29,6 @@ struct Slot {
     var endpoints: EmulatedMap? { node.element(.endpoints, index) }
     var peers: EmulatedMap? { node.element(.peers, index) }
     var verdicts: EmulatedMap? { node.element(.verdicts, index) }
-    var ruleCounters: EmulatedMap? { node.element(.rule_counters, index) }
 
     func addresses(_ family: AddressFamily) -> EmulatedMap? {
         node.element(family == .ipv4 ? .ipcache4 : .ipcache6, index)
@@ -43,8 +42,12 @@ struct PolicyPeer {
     var group: UInt32
     var identity: UInt32 = 0
     var isNode = false
+    /// Of this node: its own side may have a policy, too.
+    var isOwnNode = false
     /// How a later judgement finds the same peer.
     var peerClass: weir_peer_class = WEIR_PEER_BY_ADDRESS
+
+    static let host = PolicyPeer(group: WEIR_GROUP_HOST.rawValue, isOwnNode: true, peerClass: WEIR_PEER_HOST)
 }
 
 /// Step 9 of the packet walk, over the bytes of one slot.
@@ -56,20 +59,39 @@ struct PolicyWalk {
         of endpoint: LocalEndpoint, _ direction: Direction, remote: IPAddress, destination: IPAddress, isFromHost: Bool
     ) throws(BrokenInvariant) -> PolicyPeer {
         if direction == .ingress, isFromHost, !endpoint.isHost {
-            return PolicyPeer(group: WEIR_GROUP_HOST.rawValue, peerClass: WEIR_PEER_HOST)
+            return .host
         }
         if destination.isMulticast || destination.isBroadcast {
             return PolicyPeer(group: WEIR_GROUP_MULTICAST.rawValue)
         }
         let entry = try address(remote)
         var peer = PolicyPeer(
-            group: entry.group, identity: entry.identity, isNode: entry.flags & WEIR_PEER_NODE.rawValue != 0)
-        if direction == .ingress, !endpoint.isHost, entry.flags & WEIR_PEER_OWN_NODE.rawValue != 0 {
+            group: entry.group, identity: entry.identity, isNode: entry.flags & WEIR_PEER_NODE.rawValue != 0,
+            isOwnNode: entry.flags & WEIR_PEER_OWN_NODE.rawValue != 0)
+        if direction == .ingress, !endpoint.isHost, peer.isOwnNode {
             // Forwarded, so the node has only lent its address.
             peer.group = WEIR_GROUP_MASQUERADED.rawValue
             peer.peerClass = WEIR_PEER_MASQUERADED
+            peer.isOwnNode = false
         }
         return peer
+    }
+
+    /// The word by which the node's own policy refuses what an endpoint and the node say to each other; nil where it
+    /// allows, or where the node has none.
+    func hostRefusal(_ direction: Direction, local: IPAddress, protocol: UInt8, port: UInt16) -> UInt32? {
+        guard let value = slot.endpoints?.find(wordBytes(0)), let host = LocalEndpoint(value) else { return nil }
+        let row = host.row(direction == .egress ? .ingress : .egress)
+        guard let group = try? address(local).group,
+            let word = try? decidingWord(row: row, group: group, protocol: `protocol`, port: port)
+        else { return WEIR_ACTION_DEFAULT_DENY.rawValue << UInt32(WEIR_ACTION_KIND_SHIFT) }
+        guard case .decided(let decision) = Action(rawValue: word), decision.kind == .allow else { return word }
+        return nil
+    }
+
+    /// Whether an address is this node's.
+    func isOwnNode(_ address: IPAddress) throws(BrokenInvariant) -> Bool {
+        try self.address(address).flags & WEIR_PEER_OWN_NODE.rawValue != 0
     }
 
     /// The full address, then the longest prefix.
@@ -94,30 +116,40 @@ struct PolicyWalk {
     func decide(
         row: UInt32, group: UInt32, protocol: UInt8, port: UInt16
     ) throws(BrokenInvariant) -> Decision {
-        switch try element(row &+ group) {
-        case .decided(let decision): return decision
-        case .table(let table):
-            if let decision = try verdict(table, `protocol`, port) { return decision }
-            let index = row &+ WEIR_GROUP_DEFAULT.rawValue
-            guard case .decided(let decision) = try element(index) else {
-                throw BrokenInvariant(map: .peers, problem: .table, key: wordBytes(index))
-            }
-            return decision
+        let word = try decidingWord(row: row, group: group, protocol: `protocol`, port: port)
+        guard case .decided(let decision) = Action(rawValue: word) else {
+            throw BrokenInvariant(map: .peers, problem: .table, key: wordBytes(row &+ group))
         }
+        return decision
     }
 
-    private func element(_ index: UInt32) throws(BrokenInvariant) -> Action {
+    /// The action that decides, never a table.
+    func decidingWord(
+        row: UInt32, group: UInt32, protocol: UInt8, port: UInt16
+    ) throws(BrokenInvariant) -> UInt32 {
+        let word = try element(row &+ group)
+        guard case .table(let table) = Action(rawValue: word) else { return word }
+        if let found = try verdict(table, `protocol`, port) { return found }
+        let index = row &+ WEIR_GROUP_DEFAULT.rawValue
+        let fallback = try element(index)
+        guard case .decided = Action(rawValue: fallback) else {
+            throw BrokenInvariant(map: .peers, problem: .table, key: wordBytes(index))
+        }
+        return fallback
+    }
+
+    private func element(_ index: UInt32) throws(BrokenInvariant) -> UInt32 {
         guard let map = slot.peers as? EmulatedArray else {
             throw BrokenInvariant(map: .peers, problem: .missingMap, key: [])
         }
         guard let word = map.word(at: Int(index)) else {
             throw BrokenInvariant(map: .peers, problem: .missing, key: wordBytes(index))
         }
-        return Action(rawValue: word)
+        return word
     }
 
     /// nil where the table leaves the question open.
-    private func verdict(_ table: TableID, _ protocol: UInt8, _ port: UInt16) throws(BrokenInvariant) -> Decision? {
+    private func verdict(_ table: TableID, _ protocol: UInt8, _ port: UInt16) throws(BrokenInvariant) -> UInt32? {
         guard let map = slot.verdicts else {
             throw BrokenInvariant(map: .verdicts, problem: .missingMap, key: [])
         }
@@ -126,9 +158,9 @@ struct PolicyWalk {
         key += wordBytes(table.rawValue)
         key += [`protocol`, UInt8(port >> 8), UInt8(truncatingIfNeeded: port), 0]
         guard let bytes = map.find(key), let word = UInt32(abiBytes: bytes) else { return nil }
-        guard case .decided(let decision) = Action(rawValue: word) else {
+        guard case .decided = Action(rawValue: word) else {
             throw BrokenInvariant(map: .verdicts, problem: .table, key: key)
         }
-        return decision
+        return word
     }
 }

@@ -18,7 +18,8 @@ struct QuotedPacket {
             ip.payload = offset + headerLength
         case .ipv6:
             guard bytes.byte(offset) >> 4 == 6,
-                let last = try? IPHeaders.walkExtensions(bytes, from: ip.payload, first: ip.protocol)
+                let last = try? IPHeaders.walkExtensions(bytes, from: ip.payload, first: ip.protocol),
+                last.protocol != IPHeaders.fragmentHeader
             else { return nil }
             (ip.protocol, ip.payload) = last
         }

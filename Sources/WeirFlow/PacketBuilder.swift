@@ -48,7 +48,7 @@ package enum PacketBuilder {
         let headerLength = 20 + options.count
         var header: [UInt8] = [0x40 | UInt8(headerLength / 4), 0]
         header += big(UInt16(headerLength + segment.count))
-        header += [0, 0] + big(spec.ipv4Fragment)
+        header += big(spec.ipv4Identification) + big(spec.ipv4Fragment)
         header += [spec.hopLimit, spec.protocol.rawValue, 0, 0]
         header += spec.source.bytes + spec.destination.bytes + options
         set(&header, 10, checksum(header))

@@ -36,6 +36,7 @@ package struct PacketSpec: Hashable, Sendable {
     package var hopLimit: UInt8 = 64
     /// Padded with end-of-options to a multiple of four.
     package var ipv4Options: [UInt8] = []
+    package var ipv4Identification: UInt16 = 0
     /// Flags and offset, as in the header: 0x2000 is "more fragments".
     package var ipv4Fragment: UInt16 = 0
     package var ipv6Extensions: [ExtensionHeader] = []

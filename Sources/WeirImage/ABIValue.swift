@@ -13,11 +13,16 @@ extension weir_peer: ABIValue {}
 extension weir_cidr4: ABIValue {}
 extension weir_cidr6: ABIValue {}
 extension weir_verdict_key: ABIValue {}
-extension weir_conntrack_key: ABIValue {}
+extension weir_flow4: ABIValue {}
+extension weir_flow6: ABIValue {}
 extension weir_conntrack: ABIValue {}
 extension weir_counter: ABIValue {}
 extension weir_slot_meta: ABIValue {}
 extension weir_event: ABIValue {}
+extension weir_fragment: ABIValue {}
+extension weir_fragment_key: ABIValue {}
+extension weir_monitor: ABIValue {}
+extension weir_monitor_state: ABIValue {}
 extension UInt32: ABIValue {}
 extension UInt64: ABIValue {}
 

@@ -19,7 +19,7 @@ extension Image {
             } else {
                 raw(key)
             }
-        case .peers, .rule_counters: UInt32(abiBytes: key).map { "\($0)" } ?? raw(key)
+        case .peers: UInt32(abiBytes: key).map { "\($0)" } ?? raw(key)
         case .verdicts: weir_verdict_key(abiBytes: key).map(describe) ?? raw(key)
         }
     }
@@ -35,8 +35,6 @@ extension Image {
             let identity = Int(peer.identity)
             return "group \(peer.group) (\(identity < identities.count ? identities[identity] : "unknown"))"
         case .peers, .verdicts: return UInt32(abiBytes: value).map { describe(Action(rawValue: $0)) } ?? Self.raw(value)
-        case .rule_counters:
-            return weir_counter(abiBytes: value).map { "\($0.packets) packets, \($0.bytes) bytes" } ?? Self.raw(value)
         }
     }
 

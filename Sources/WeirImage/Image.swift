@@ -6,8 +6,8 @@ package import WeirModel
 /// Canonical: the same policies and inventory give the same image, and the same bytes, whatever
 /// the order of the input. Emulator, loader and printers read the image and nothing else.
 ///
-/// `maps` holds every in-slot map except two that depend on the node: `endpoints` is keyed by
-/// interface index, so the image carries `endpoints` records instead; `rule_counters` starts as zeros.
+/// `maps` holds every in-slot map except `endpoints`, which is keyed by interface index: only the node
+/// knows them, so the image carries records instead.
 package struct Image: Hashable, Sendable {
     /// A local endpoint: the value of its `endpoints` entry and how to find its interface.
     package struct EndpointRecord: Hashable, Sendable {
@@ -67,10 +67,14 @@ package struct Image: Hashable, Sendable {
 
     package func entries(_ map: SlotMap) -> [MapEntry] { maps[map] ?? [] }
 
-    /// The `endpoints` entries for a choice of interfaces. Endpoints without one are left out.
-    package func endpointEntries(interfaces: [UInt32: UInt32]) -> [MapEntry] {
-        endpoints.compactMap { record in
-            interfaces[record.id].map { MapEntry(key: $0.abiBytes, value: record.value) }
+    /// The `endpoints` entries for a choice of interfaces. Endpoints without one are left out. The host has one for
+    /// each of its devices, and one under index 0 for what it and its endpoints say to each other.
+    package func endpointEntries(interfaces: [UInt32: UInt32], hostDevices: [UInt32] = []) -> [MapEntry] {
+        endpoints.flatMap { record in
+            let indexes =
+                record.attachment == nil && record.name == Self.hostName
+                ? (hostDevices.isEmpty ? [] : [0]) + hostDevices : interfaces[record.id].map { [$0] } ?? []
+            return indexes.map { MapEntry(key: $0.abiBytes, value: record.value) }
         }
         .sorted()
     }

@@ -30,10 +30,13 @@ package import WeirMaps
     // SAFETY: this value is the only owner.
     deinit { unsafe bpf_object__close(object) }
 
+    /// Everything that the verifier takes for constant: the options and the length of this kernel's tick.
     package func setOptions(_ options: DatapathOptions) throws(KernelError) {
-        // SAFETY: the object is open and the name outlives the call.
-        let result = unsafe weir_object_set_constant(object, "weir_options", options.rawValue)
-        guard result == 0 else { throw KernelError("set weir_options of object", name, result: result) }
+        for (constant, value) in [("weir_options", options.rawValue), ("weir_tick_shift", try Clock.tickShift())] {
+            // SAFETY: the object is open and the name outlives the call.
+            let result = unsafe weir_object_set_constant(object, constant, value)
+            guard result == 0 else { throw KernelError("set \(constant) of object", name, result: result) }
+        }
     }
 
     /// Uses an existing map in place of one that loading would create. Every attribute must agree with the object's.

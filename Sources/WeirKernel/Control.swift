@@ -15,10 +15,42 @@ package struct ControlValue: Hashable, Sendable {
     package var isCommitted: Bool { revision != 0 }
     package var activeSlot: Int { Int(revision & 1) }
 
+    /// Policy drops of the whole node are reported and pass.
+    package var isAudited: Bool {
+        get { word >> UInt64(WEIR_CONTROL_AUDIT_BIT) & 1 == 1 }
+        set {
+            let bit = UInt64(1) << UInt64(WEIR_CONTROL_AUDIT_BIT)
+            word = newValue ? word | bit : word & ~bit
+        }
+    }
+
     /// The same flags under another revision.
     package func withRevision(_ revision: UInt64) -> ControlValue {
         ControlValue(word: word & ~Self.revisionMask | revision & Self.revisionMask)
     }
+}
+
+/// Until when a revision must be confirmed; past that tick the programs read it as the next one.
+package struct ConfirmDeadline: Hashable, Sendable {
+    /// Low 32 bits of the revision.
+    package var revision: UInt32
+    package var tick: UInt32
+
+    package init(revision: UInt64, tick: UInt32) {
+        self.revision = UInt32(truncatingIfNeeded: revision)
+        self.tick = tick
+    }
+
+    /// nil: nothing is to be confirmed.
+    init?(word: UInt64) {
+        guard word != 0 else { return nil }
+        revision = UInt32(truncatingIfNeeded: word >> UInt64(WEIR_CONFIRM_REVISION_SHIFT))
+        tick = UInt32(truncatingIfNeeded: word)
+    }
+
+    var word: UInt64 { UInt64(revision) << UInt64(WEIR_CONFIRM_REVISION_SHIFT) | UInt64(tick) }
+
+    package func concerns(_ value: ControlValue) -> Bool { revision == UInt32(truncatingIfNeeded: value.revision) }
 }
 
 /// `control` mapped into memory: a store is seen whole by every packet that starts after it.
@@ -48,6 +80,13 @@ package struct ControlValue: Hashable, Sendable {
 
     // SAFETY: as `load`; the page is mapped for writing.
     package func store(_ value: ControlValue) { unsafe weir_mapped_store(page, value.word) }
+
+    // SAFETY: as `load`; the deadline is the eight bytes behind the word.
+    package func loadDeadline() -> ConfirmDeadline? { unsafe ConfirmDeadline(word: weir_mapped_load(page + 8)) }
+
+    /// Before the revision that it concerns is stored.
+    // SAFETY: as `store`.
+    package func store(_ deadline: ConfirmDeadline?) { unsafe weir_mapped_store(page + 8, deadline?.word ?? 0) }
 }
 
 /// Waits until every program that may still run with an old control word has ended (about 8 ms).

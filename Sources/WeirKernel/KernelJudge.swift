@@ -32,10 +32,9 @@ package final class KernelJudge: FlowJudge {
 
     package init(image: Image, object bytes: [UInt8], frame: @escaping FrameBuilder) throws(KernelError) {
         let object = try BPFObject(bytes: bytes)
-        try object.setOptions([.dropEvents, .allowEvents])
+        try object.setOptions([])
         try object.load()
-        let cpus = try possibleCPUCount()
-        let slot = try SlotContents(image: image, endpoints: [], cpuCount: cpus, extraRoom: false)
+        let slot = try SlotContents(image: image, endpoints: [], extraRoom: false)
         let maps = try slot.create()
         guard let endpoints = maps[.endpoints] else {
             throw KernelError("create map", "'endpoints'", errno: .noSuchFileOrDirectory)
@@ -56,6 +55,13 @@ package final class KernelJudge: FlowJudge {
         let slotMeta = try object.map(NodeMap.slot_meta.rawValue)
         do throws(MapError) { try slotMeta.update(UInt32(Self.slot).abiBytes, meta.abiBytes, mode: .any) } catch {
             throw KernelError("write", "slot_meta", error)
+        }
+        var reader = weir_monitor()
+        reader.until = .max
+        reader.kinds = WEIR_EVENT_DROPS.rawValue | WEIR_EVENT_ALLOWS.rawValue
+        let monitor = try object.map(NodeMap.monitor.rawValue)
+        do throws(MapError) { try monitor.update(UInt32(0).abiBytes, reader.abiBytes, mode: .any) } catch {
+            throw KernelError("write", "monitor", error)
         }
         let control = try ControlWord(try object.map(NodeMap.control.rawValue))
         control.store(ControlValue(word: UInt64(Self.slot) + UInt64(WEIR_SLOT_COUNT)))
@@ -98,4 +104,8 @@ package final class KernelJudge: FlowJudge {
 package enum ProgramName {
     package static let fromEndpoint = "weir_from_endpoint"
     package static let toEndpoint = "weir_to_endpoint"
+    /// The same for devices without a link-layer header.
+    package static let fromEndpointL3 = "weir_from_endpoint_l3"
+    package static let toEndpointL3 = "weir_to_endpoint_l3"
+    package static let readTick = "weir_read_tick"
 }

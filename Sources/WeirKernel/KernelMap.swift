@@ -114,9 +114,9 @@ package final class KernelMap: BPFMap {
 
     package func entries() throws(MapError) -> [MapEntry] {
         switch schema.type {
-        case .hash, .lruHash, .array, .lpmTrie:
+        case .hash, .lruHash, .array, .lpmTrie, .perCPUArray:
             if let entries = try batchedEntries() { return entries }
-        case .perCPUArray, .arrayOfMaps, .ringBuffer: break
+        case .arrayOfMaps, .ringBuffer: break
         }
         return try walkedEntries()
     }
@@ -150,7 +150,7 @@ package final class KernelMap: BPFMap {
         var isFirst = true
         while true {
             var keys = [UInt8](repeating: 0, count: size * schema.keySize)
-            var values = [UInt8](repeating: 0, count: size * schema.valueSize)
+            var values = [UInt8](repeating: 0, count: size * kernelValueSize)
             var count = UInt32(size)
             var next = cursor
             // SAFETY: the arrays hold `count` keys and values; the kernel writes no more than that.
@@ -171,7 +171,7 @@ package final class KernelMap: BPFMap {
                     entries.append(
                         MapEntry(
                             key: Array(keys[index * schema.keySize..<(index + 1) * schema.keySize]),
-                            value: Array(values[index * schema.valueSize..<(index + 1) * schema.valueSize])))
+                            value: Array(values[index * kernelValueSize..<(index + 1) * kernelValueSize])))
                 }
                 if result == -ENOENT { return entries }
                 cursor = next

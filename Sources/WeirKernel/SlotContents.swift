@@ -4,25 +4,23 @@ package import WeirMaps
 
 /// What one slot will hold, sized before anything is created.
 package struct SlotContents: Sendable {
-    /// Schema and entries of every in-slot map. `rule_counters` has no entries: it starts as zeros.
+    /// Schema and entries of every in-slot map.
     package let maps: [SlotMap: (schema: MapSchema, entries: [MapEntry])]
-    package let ruleStride: Int
-    package let cpuCount: Int
+    /// How many of the slot's counters in `rule_counters` the image uses.
+    package let ruleCount: Int
 
     /// - Parameters:
     ///   - endpoints: the `endpoints` entries for this node's interfaces.
     ///   - ipcache: replaces the image's `ipcache4` and `ipcache6` where given.
     ///   - extraRoom: leave room in hashes and tries for later changes in place.
     package init(
-        image: Image, endpoints: [MapEntry], ipcache: [SlotMap: [MapEntry]] = [:], cpuCount: Int, extraRoom: Bool
+        image: Image, endpoints: [MapEntry], ipcache: [SlotMap: [MapEntry]] = [:], extraRoom: Bool
     ) throws(KernelError) {
-        self.cpuCount = cpuCount
-        ruleStride = max(image.attributions.count, 1)
+        ruleCount = image.attributions.count
         var maps: [SlotMap: (schema: MapSchema, entries: [MapEntry])] = [:]
         for map in SlotMap.allCases {
             let entries = map == .endpoints ? endpoints : ipcache[map] ?? image.entries(map)
-            let count = map == .rule_counters ? ruleStride * cpuCount : entries.count
-            let schema = map.schema(entries: count, extraRoom: extraRoom)
+            let schema = map.schema(entries: entries.count, extraRoom: extraRoom)
             guard entries.allSatisfy({ $0.key.count == schema.keySize && $0.value.count == schema.valueSize }) else {
                 throw KernelError(
                     "use", "the image's '\(map.rawValue)'", errno: .invalidArgument, hint: "an entry has another size")
@@ -39,11 +37,15 @@ package struct SlotContents: Sendable {
 
     /// Maps that no kernel would create, as sentences. Empty: all are possible.
     package var impossibleMaps: [String] {
-        maps.sorted { $0.key < $1.key }.compactMap { name, map in
+        var impossible = maps.sorted { $0.key < $1.key }.compactMap { name, map -> String? in
             let schema = map.schema
             guard schema.maxEntries > schema.entryLimit else { return nil }
             return "'\(name.rawValue)' would need \(schema.maxEntries) entries; the most is \(schema.entryLimit)"
         }
+        if ruleCount > Int(WEIR_RULES_MAX) {
+            impossible.append("\(ruleCount) sets of rules decide; 'rule_counters' has room for \(WEIR_RULES_MAX)")
+        }
+        return impossible
     }
 
     /// Creates and fills every map of the slot and reads each back. Nothing refers to them yet.
@@ -69,9 +71,7 @@ package struct SlotContents: Sendable {
         setABIBytes(&meta.node_digest, nodeDigest)
         meta.generation = weir_u64(generation)
         meta.state = WEIR_SLOT_READY.rawValue
-        meta.rule_stride = UInt32(ruleStride)
         meta.abi_version = UInt32(WEIR_ABI_VERSION)
-        meta.cpu_count = UInt32(cpuCount)
         return meta
     }
 

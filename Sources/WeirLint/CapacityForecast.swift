@@ -1,3 +1,4 @@
+internal import WeirABI
 internal import WeirCompiler
 package import WeirDiagnostics
 internal import WeirImage
@@ -25,8 +26,6 @@ package struct CapacityForecast: Sendable, Encodable {
 
     /// nil: nobody is on any node.
     package var node: String?
-    /// What per-CPU counters are counted for.
-    package var cpus = 64
     package var maps: [Map] = []
 
     /// - Parameter node: nil is the node with the most distinct rule sets, then the most endpoints.
@@ -37,18 +36,19 @@ package struct CapacityForecast: Sendable, Encodable {
         else { return }
         self.node = node
         let image = Compiler.compile(policies: policies, inventory: inventory, node: node, options: options)
-        maps = SlotMap.allCases.sorted().map { map in
-            let entries =
-                switch map {
-                case .endpoints: image.endpoints.count
-                case .rule_counters: max(image.attributions.count, 1) * cpus
-                default: image.entries(map).count
-                }
+        maps = SlotMap.allCases.map { map in
+            let entries = map == .endpoints ? image.endpoints.count : image.entries(map).count
             let schema = map.schema(entries: entries, extraRoom: true)
             return Map(
                 map: map.rawValue, entries: entries, maxEntries: schema.maxEntries, limit: schema.entryLimit,
                 bytes: schema.estimatedBytes(entries: entries))
         }
+        let rules = image.attributions.count
+        maps.append(
+            Map(
+                map: NodeMap.rule_counters.rawValue, entries: rules, maxEntries: rules, limit: Int(WEIR_RULES_MAX),
+                bytes: NodeMap.rule_counters.schema.estimatedBytes(entries: rules)))
+        maps.sort { $0.map < $1.map }
     }
 
     /// Of a node whose maps are known.

@@ -170,6 +170,7 @@ package struct Loader: Sendable {
             building.state = WEIR_SLOT_BUILDING.rawValue
             building.abi_version = UInt32(WEIR_ABI_VERSION)
             try pins.maps.setMeta(building, slot: slot)
+            try pins.maps.clearRuleCounters(slot: slot)
             try step(.marked)
             for (name, map) in created.sorted(by: { $0.key < $1.key }) {
                 let outer = try pins.maps(name)
@@ -271,8 +272,7 @@ package struct Loader: Sendable {
         }
         let node = try NodePart(image)
         let contents = try SlotContents(
-            image: image, endpoints: node.endpoints, ipcache: node.ipcache, cpuCount: try possibleCPUCount(),
-            extraRoom: true)
+            image: image, endpoints: node.endpoints, ipcache: node.ipcache, extraRoom: true)
         let impossible = contents.impossibleMaps
         guard impossible.isEmpty else {
             throw LoaderError.refused(
@@ -317,7 +317,7 @@ package struct Loader: Sendable {
         guard control.isCommitted else { return false }
         let meta = try maps.meta(slot: control.activeSlot)
         return meta.state == WEIR_SLOT_READY.rawValue && abiBytes(of: meta.image_digest) == image.digest
-            && abiBytes(of: meta.node_digest) == checked.node.digest && Int(meta.cpu_count) == checked.contents.cpuCount
+            && abiBytes(of: meta.node_digest) == checked.node.digest
     }
 
     private func keptDigests(_ maps: PinnedMaps) throws -> [[UInt8]] {

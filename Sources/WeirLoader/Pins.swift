@@ -150,6 +150,32 @@ struct PinnedMaps {
         } catch { throw KernelError("read", "slot_meta[\(slot)]", error) }
     }
 
+    /// The counters of a slot's rules that counted something, by rule.
+    func ruleCounters(slot: Int) throws -> [UInt32: weir_counter] {
+        let first = UInt32(slot) * UInt32(WEIR_RULES_MAX)
+        var counters: [UInt32: weir_counter] = [:]
+        do throws(MapError) {
+            for entry in try node[.rule_counters]?.entries() ?? [] {
+                guard let index = UInt32(abiBytes: entry.key), (first..<first + UInt32(WEIR_RULES_MAX)).contains(index)
+                else { continue }
+                let sum = weir_counter(perCPU: entry.value)
+                if sum.packets > 0 { counters[index - first] = sum }
+            }
+        } catch { throw KernelError("read", "rule_counters", error) }
+        return counters
+    }
+
+    /// Before a slot is filled anew: its rules have other numbers then.
+    func clearRuleCounters(slot: Int) throws {
+        let used = try ruleCounters(slot: slot).keys
+        guard let map = node[.rule_counters] else { return }
+        let first = UInt32(slot) * UInt32(WEIR_RULES_MAX)
+        let zeros = [UInt8](repeating: 0, count: MemoryLayout<weir_counter>.size * (try possibleCPUCount()))
+        do throws(MapError) {
+            for rule in used.sorted() { try map.update((first + rule).abiBytes, zeros, mode: .any) }
+        } catch { throw KernelError("clear", "rule_counters", error) }
+    }
+
     func setMeta(_ meta: weir_slot_meta, slot: Int) throws {
         do throws(MapError) {
             try node[.slot_meta]?.update(UInt32(slot).abiBytes, meta.abiBytes, mode: .any)
@@ -237,6 +263,19 @@ struct PinnedSet: ~Copyable {
     func removeOldPrograms() throws {
         for name in try Files.list(layout.programs) ?? [] where name != digest {
             try Files.removeTree("\(layout.programs)/\(name)")
+        }
+    }
+}
+
+extension weir_counter {
+    /// The sum of one CPU's counter after the other.
+    init(perCPU bytes: [UInt8]) {
+        self.init()
+        let size = MemoryLayout<weir_counter>.size
+        for start in stride(from: 0, to: bytes.count, by: size) {
+            guard let part = weir_counter(abiBytes: Array(bytes[start..<min(start + size, bytes.count)])) else { continue }
+            packets &+= part.packets
+            self.bytes &+= part.bytes
         }
     }
 }

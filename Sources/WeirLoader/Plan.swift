@@ -100,7 +100,7 @@ extension Loader {
 
     private func present(_ maps: PinnedMaps, _ slot: Int) throws -> [SlotMap: [MapEntry]] {
         var present: [SlotMap: [MapEntry]] = [:]
-        for name in SlotMap.allCases where name != .rule_counters {
+        for name in SlotMap.allCases {
             present[name] = try read(try maps(name), slot)
         }
         return present
@@ -110,7 +110,7 @@ extension Loader {
     private func changes(
         from present: [SlotMap: [MapEntry]], of former: Image?, to contents: SlotContents, of image: Image
     ) -> [Plan.MapChange] {
-        contents.maps.filter { $0.key != .rule_counters }.sorted { $0.key < $1.key }.compactMap { name, map in
+        contents.maps.sorted { $0.key < $1.key }.compactMap { name, map in
             let old = Dictionary((present[name] ?? []).map { ($0.key, $0.value) }) { $1 }
             let new = Dictionary(map.entries.map { ($0.key, $0.value) }) { $1 }
             let keys = Set(old.keys).union(new.keys).filter { old[$0] != new[$0] }

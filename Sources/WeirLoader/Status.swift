@@ -1,3 +1,4 @@
+internal import SystemPackage
 internal import WeirABI
 package import WeirImage
 internal import WeirKernel
@@ -47,6 +48,13 @@ package struct NodeStatus: Hashable, Sendable, Codable {
         package var bytes: UInt64
     }
 
+    /// Flows or fragments that could not be recorded, by the kernel's error; the last number stands for all above.
+    package struct InsertFailure: Hashable, Sendable, Codable {
+        package var errno: Int32
+        package var meaning: String
+        package var packets: UInt64
+    }
+
     package struct RuleCounter: Hashable, Sendable, Codable {
         package var rule: UInt32
         /// `path:line`, sorted.
@@ -70,6 +78,8 @@ package struct NodeStatus: Hashable, Sendable, Codable {
     package var endpoints: [Endpoint]
     /// Reasons that dropped something, in the order of the ABI.
     package var drops: [Drops]
+    /// Empty as long as conntrack has room.
+    package var insertFailures: [InsertFailure]
     /// Rules that decided something.
     package var rules: [RuleCounter]
     package var maps: [MapFill]
@@ -87,18 +97,18 @@ extension Loader {
             let slot = word.isCommitted ? word.activeSlot : nil
             var status = NodeStatus(
                 pinPath: layout.root, revision: word.revision, activeSlot: slot, node: nil, slots: [], endpoints: [],
-                drops: try drops(maps), rules: [], maps: [], problems: [])
+                drops: [], insertFailures: [], rules: [], maps: [], problems: [])
+            try countDrops(maps, into: &status)
             for index in 0..<Int(WEIR_SLOT_COUNT) { status.slots.append(try slotStatus(maps, index, active: slot)) }
             guard let slot else {
                 status.problems.append("no policy was ever committed: every packet passes")
                 return status
             }
-            let meta = try maps.meta(slot: slot)
             let image = try activeImage(maps, word)
             if image == nil { status.problems.append("the state directory has no image of the active slot") }
             status.node = image?.node
             status.endpoints = try endpoints(maps, slot, image, &status.problems)
-            status.rules = try rules(maps, slot, meta, image)
+            status.rules = try rules(maps, slot, image)
             status.maps = try fillLevels(maps, slot)
             return status
         }
@@ -180,50 +190,30 @@ extension Loader {
         }
     }
 
-    private func drops(_ maps: PinnedMaps) throws -> [NodeStatus.Drops] {
+    private func countDrops(_ maps: PinnedMaps, into status: inout NodeStatus) throws {
         let entries: [MapEntry]
         do throws(MapError) { entries = try maps.node[.drops]?.entries() ?? [] } catch {
             throw KernelError("read", "map 'drops'", error)
         }
-        return
-            entries.compactMap { entry -> (UInt32, weir_counter)? in
-                guard let index = UInt32(abiBytes: entry.key) else { return nil }
-                return (index, sum(entry.value))
+        let counters = entries.compactMap { entry in UInt32(abiBytes: entry.key).map { ($0, weir_counter(perCPU: entry.value)) } }
+        for (index, counter) in counters.filter({ $0.1.packets > 0 }).sorted(by: { $0.0 < $1.0 }) {
+            if index < UInt32(WEIR_DROPS_ERRNO) {
+                status.drops.append(
+                    NodeStatus.Drops(
+                        reason: dropReasonName(index / 2),
+                        direction: index % 2 == WEIR_EGRESS.rawValue ? .egress : .ingress,
+                        packets: UInt64(counter.packets), bytes: UInt64(counter.bytes)))
+            } else {
+                let errno = Int32(index) - Int32(WEIR_DROPS_ERRNO)
+                status.insertFailures.append(
+                    NodeStatus.InsertFailure(
+                        errno: errno, meaning: Errno(rawValue: errno).description, packets: UInt64(counter.packets)))
             }
-            .filter { $0.1.packets > 0 }.sorted { $0.0 < $1.0 }
-            .map { index, counter in
-                NodeStatus.Drops(
-                    reason: dropReasonName(index / 2),
-                    direction: index % 2 == WEIR_EGRESS.rawValue ? .egress : .ingress,
-                    packets: UInt64(counter.packets), bytes: UInt64(counter.bytes))
-            }
-    }
-
-    /// The sum of one CPU's counter after the other.
-    private func sum(_ bytes: [UInt8]) -> weir_counter {
-        let size = MemoryLayout<weir_counter>.size
-        return stride(from: 0, to: bytes.count, by: size).reduce(into: weir_counter()) { total, start in
-            guard let part = weir_counter(abiBytes: Array(bytes[start..<min(start + size, bytes.count)])) else {
-                return
-            }
-            total.packets &+= part.packets
-            total.bytes &+= part.bytes
         }
     }
 
-    private func rules(
-        _ maps: PinnedMaps, _ slot: Int, _ meta: weir_slot_meta, _ image: Image?
-    ) throws -> [NodeStatus.RuleCounter] {
-        guard meta.rule_stride > 0 else { return [] }
-        var totals: [UInt32: weir_counter] = [:]
-        for entry in try read(try maps(.rule_counters), slot) {
-            guard let index = UInt32(abiBytes: entry.key), let part = weir_counter(abiBytes: entry.value),
-                part.packets > 0
-            else { continue }
-            totals[index % meta.rule_stride, default: weir_counter()].packets &+= part.packets
-            totals[index % meta.rule_stride, default: weir_counter()].bytes &+= part.bytes
-        }
-        return totals.sorted { $0.key < $1.key }.map { rule, counter in
+    private func rules(_ maps: PinnedMaps, _ slot: Int, _ image: Image?) throws -> [NodeStatus.RuleCounter] {
+        try maps.ruleCounters(slot: slot).sorted { $0.key < $1.key }.map { rule, counter in
             NodeStatus.RuleCounter(
                 rule: rule, locations: image?.ruleLocations(RuleID(rawValue: rule)) ?? [],
                 packets: UInt64(counter.packets), bytes: UInt64(counter.bytes))
@@ -232,13 +222,13 @@ extension Loader {
 
     private func fillLevels(_ maps: PinnedMaps, _ slot: Int) throws -> [NodeStatus.MapFill] {
         var levels: [NodeStatus.MapFill] = []
-        for name in SlotMap.allCases.sorted() where name != .rule_counters {
+        for name in SlotMap.allCases.sorted() {
             guard let inner = try maps(name).inner(at: slot) else { continue }
             let count = inner.schema.type == .array ? inner.schema.maxEntries : try read(try maps(name), slot).count
             levels.append(
                 NodeStatus.MapFill(map: name.rawValue, entries: count, capacity: inner.schema.maxEntries))
         }
-        for name in [NodeMap.conntrack, .conntrack_new] {
+        for name in NodeMap.conntrack + [.fragments] {
             let map = try maps(name)
             do throws(MapError) {
                 levels.append(

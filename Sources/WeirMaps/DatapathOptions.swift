@@ -7,10 +7,10 @@ package struct DatapathOptions: OptionSet, Hashable, Sendable {
     package init(rawValue: UInt32) { self.rawValue = rawValue }
     private init(_ option: weir_option) { rawValue = option.rawValue }
 
-    package static let dropEvents = DatapathOptions(WEIR_OPTION_DROP_EVENTS)
-    package static let allowEvents = DatapathOptions(WEIR_OPTION_ALLOW_EVENTS)
     package static let conntrack = DatapathOptions(WEIR_OPTION_CONNTRACK)
     package static let linkControl = DatapathOptions(WEIR_OPTION_LINK_CONTROL)
     package static let overlayGuard = DatapathOptions(WEIR_OPTION_OVERLAY_GUARD)
+    /// Endpoints may ask for their address.
+    package static let dhcp = DatapathOptions(WEIR_OPTION_DHCP)
     package static let defaults = DatapathOptions(WEIR_OPTION_DEFAULTS)
 }

@@ -22,7 +22,7 @@ extension SlotMap {
     ///
     /// - Parameter extraRoom: leave room in hashes and tries for later changes in place.
     package func schema(entries: Int, extraRoom: Bool) -> MapSchema {
-        let grows = extraRoom && self != .peers && self != .rule_counters
+        let grows = extraRoom && self != .peers
         return schema.withMaxEntries(entries + (grows ? entries / 4 + 64 : 0))
     }
 }

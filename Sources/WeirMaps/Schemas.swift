@@ -3,7 +3,7 @@ internal import WeirABI
 /// The maps of the datapath. Names are those of the object's `.maps` section; a kernel test
 /// compares every attribute with the loaded object.
 package enum SlotMap: String, Hashable, Sendable, CaseIterable, Comparable {
-    case endpoints, ipcache4, ipcache6, cidrs4, cidrs6, peers, verdicts, rule_counters
+    case endpoints, ipcache4, ipcache6, cidrs4, cidrs6, peers, verdicts
 
     package static func < (left: Self, right: Self) -> Bool { left.rawValue < right.rawValue }
 
@@ -17,7 +17,6 @@ package enum SlotMap: String, Hashable, Sendable, CaseIterable, Comparable {
         case .cidrs6: inner(.lpmTrie, key: MemoryLayout<weir_cidr6>.size, value: MemoryLayout<weir_peer>.size)
         case .peers: inner(.array, key: 4, value: 4)
         case .verdicts: inner(.lpmTrie, key: MemoryLayout<weir_verdict_key>.size, value: 4)
-        case .rule_counters: inner(.array, key: 4, value: MemoryLayout<weir_counter>.size)
         }
     }
 
@@ -34,7 +33,11 @@ package enum SlotMap: String, Hashable, Sendable, CaseIterable, Comparable {
 
 /// The maps that outlive a policy.
 package enum NodeMap: String, Hashable, Sendable, CaseIterable, Comparable {
-    case control, slot_meta, conntrack, conntrack_new, drops, events, fence
+    case control, slot_meta, conntrack4, conntrack4_new, conntrack6, conntrack6_new, fragments, rule_counters, drops
+    case events, monitor, monitor_state, fence
+
+    /// The tables of flows; the first of each family has the established ones.
+    package static let conntrack: [NodeMap] = [.conntrack4, .conntrack4_new, .conntrack6, .conntrack6_new]
 
     package static func < (left: Self, right: Self) -> Bool { left.rawValue < right.rawValue }
 
@@ -43,8 +46,20 @@ package enum NodeMap: String, Hashable, Sendable, CaseIterable, Comparable {
         case .control: map(.array, key: 4, value: MemoryLayout<weir_control>.size, entries: 1, flags: .mmapable)
         case .slot_meta:
             map(.array, key: 4, value: MemoryLayout<weir_slot_meta>.size, entries: Int(WEIR_SLOT_COUNT))
-        case .conntrack: conntrack(entries: Int(WEIR_CONNTRACK_ENTRIES))
-        case .conntrack_new: conntrack(entries: Int(WEIR_CONNTRACK_NEW_ENTRIES))
+        case .conntrack4: conntrack(MemoryLayout<weir_flow4>.size, entries: Int(WEIR_CONNTRACK4_ENTRIES))
+        case .conntrack4_new: conntrack(MemoryLayout<weir_flow4>.size, entries: Int(WEIR_CONNTRACK4_NEW_ENTRIES))
+        case .conntrack6: conntrack(MemoryLayout<weir_flow6>.size, entries: Int(WEIR_CONNTRACK6_ENTRIES))
+        case .conntrack6_new: conntrack(MemoryLayout<weir_flow6>.size, entries: Int(WEIR_CONNTRACK6_NEW_ENTRIES))
+        case .fragments:
+            map(
+                .lruHash, key: MemoryLayout<weir_fragment_key>.size, value: MemoryLayout<weir_fragment>.size,
+                entries: Int(WEIR_FRAGMENTS_ENTRIES))
+        case .rule_counters:
+            map(
+                .perCPUArray, key: 4, value: MemoryLayout<weir_counter>.size,
+                entries: Int(WEIR_SLOT_COUNT) * Int(WEIR_RULES_MAX))
+        case .monitor: map(.array, key: 4, value: MemoryLayout<weir_monitor>.size, entries: 1)
+        case .monitor_state: map(.perCPUArray, key: 4, value: MemoryLayout<weir_monitor_state>.size, entries: 1)
         case .drops:
             map(.perCPUArray, key: 4, value: MemoryLayout<weir_counter>.size, entries: Int(WEIR_DROPS_ENTRIES))
         case .events: map(.ringBuffer, key: 0, value: 0, entries: Int(WEIR_EVENTS_BYTES))
@@ -52,10 +67,8 @@ package enum NodeMap: String, Hashable, Sendable, CaseIterable, Comparable {
         }
     }
 
-    private func conntrack(entries: Int) -> MapSchema {
-        map(
-            .lruHash, key: MemoryLayout<weir_conntrack_key>.size, value: MemoryLayout<weir_conntrack>.size,
-            entries: entries)
+    private func conntrack(_ keySize: Int, entries: Int) -> MapSchema {
+        map(.lruHash, key: keySize, value: MemoryLayout<weir_conntrack>.size, entries: entries)
     }
 
     private func map(_ type: MapType, key: Int, value: Int, entries: Int, flags: MapFlags = []) -> MapSchema {

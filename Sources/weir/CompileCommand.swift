@@ -54,7 +54,7 @@ struct CompileCommand: ParsableCommand {
             peerGroups: image.groupCount, rules: Set(image.attributions.joined()).count,
             bundleBytes: image.encoded().count,
             entries: Dictionary(
-                uniqueKeysWithValues: SlotMap.allCases.filter { $0 != .rule_counters }.map {
+                uniqueKeysWithValues: SlotMap.allCases.map {
                     ($0.rawValue, $0 == .endpoints ? image.endpoints.count : image.entries($0).count)
                 }),
             skipped: [

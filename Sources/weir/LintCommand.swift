@@ -129,6 +129,6 @@ struct LintCommand: ParsableCommand {
             report.capacity.maps.map {
                 ["\($0.map)", "\($0.entries)", "\($0.maxEntries)", "\($0.limit)", "\($0.bytes)"]
             })
-        return text + "on node \(node), counters for \(report.capacity.cpus) CPUs\n"
+        return text + "on node \(node)\n"
     }
 }

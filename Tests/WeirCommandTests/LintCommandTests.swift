@@ -40,9 +40,9 @@ struct LintCommandTests {
                 ipcache4       5        70        134217727  2468
                 ipcache6       5        70        134217727  2528
                 peers          96       96        268435455  768
-                rule_counters  1088     1088      134217727  17408
+                rule_counters  17       17       16384      272
                 verdicts       12       79        268435455  2016
-                on node node-a, counters for 64 CPUs
+                on node node-a
 
                 """)
     }

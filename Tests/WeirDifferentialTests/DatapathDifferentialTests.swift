@@ -20,27 +20,27 @@ struct DatapathDifferentialTests {
     struct Configuration: CustomTestStringConvertible {
         var name: String
         var options: DatapathOptions
+        var kinds: UInt32 = WEIR_EVENT_DROPS.rawValue | WEIR_EVENT_ALLOWS.rawValue
         var worlds: UInt64
         var testDescription: String { name }
     }
 
-    private static let everything: DatapathOptions = DatapathOptions.defaults.union(.allowEvents)
+    private static let everything: DatapathOptions = DatapathOptions.defaults.union(.dhcp)
 
     private static let configurations = [
         Configuration(name: "every option", options: everything, worlds: 44),
-        Configuration(
-            name: "no guards", options: everything.subtracting([.linkControl, .overlayGuard]), worlds: 6),
+        Configuration(name: "no guards", options: .conntrack, worlds: 6),
         Configuration(name: "no conntrack", options: everything.subtracting(.conntrack), worlds: 6),
-        Configuration(name: "no events", options: .conntrack, worlds: 4),
+        Configuration(name: "nobody watches", options: .conntrack, kinds: 0, worlds: 4),
     ]
 
     @Test("every packet meets the same fate", arguments: configurations)
     func packets(configuration: Configuration) throws {
-        let kernel = try KernelNode(options: configuration.options)
+        let kernel = try KernelNode(options: configuration.options, watching: configuration.kinds)
         var tally = Tally()
         for index in 0..<(configuration.worlds * Self.rounds) {
             let comparison = try Comparison(
-                seed: Self.baseSeed + index, options: configuration.options, kernel: kernel)
+                seed: Self.baseSeed + index, options: configuration.options, kinds: configuration.kinds, kernel: kernel)
             try comparison.run()
             tally.add(comparison.tally)
         }
@@ -49,7 +49,7 @@ struct DatapathDifferentialTests {
         // What the packets never meet is not compared.
         let unmet = DropReason.allCases.filter { tally.reasons[$0] == nil && $0 != .conntrackInsert }
         #expect(unmet.isEmpty)
-        #expect(tally.flows > 1000 && tally.ridden > 10_000)
+        #expect(tally.flows > 1000 && tally.ridden > 10_000 && tally.fragments > 100 && tally.audited > 100)
     }
 }
 
@@ -63,6 +63,9 @@ struct Tally: CustomStringConvertible {
     /// Packets that policy has allowed, and packets that an entry of the same policy lets pass.
     var allowed = 0
     var ridden = 0
+    /// Later fragments that passed, and packets that only audit mode let pass.
+    var fragments = 0
+    var audited = 0
 
     mutating func add(_ other: Tally) {
         packets += other.packets
@@ -71,12 +74,14 @@ struct Tally: CustomStringConvertible {
         flows += other.flows
         allowed += other.allowed
         ridden += other.ridden
+        fragments += other.fragments
+        audited += other.audited
     }
 
     var description: String {
         let list = DropReason.allCases.map { "\($0) \(reasons[$0] ?? 0)" }.joined(separator: ", ")
         return "\(packets) packets (\(refused) refused by the kernel), \(flows) flows at the end, "
-            + "\(allowed) allowed, \(ridden) ridden; \(list)"
+            + "\(allowed) allowed, \(ridden) ridden, \(fragments) fragments, \(audited) audited; \(list)"
     }
 }
 
@@ -84,6 +89,7 @@ struct Tally: CustomStringConvertible {
 final class Comparison {
     private let seed: UInt64
     private let options: DatapathOptions
+    private let kinds: UInt32
     private let kernel: KernelNode
     private let node: EmulatedNode
     private let datapath: EmulatedDatapath
@@ -92,25 +98,33 @@ final class Comparison {
     private var packets: PacketSource
     private let endpoint: Endpoint
     private var interfaces: [UInt32: UInt32] = [:]
-    private var clearedAt: UInt64 = 0
+    private var clearedAt: UInt32 = 0
+    /// One world in four is judged as the node's, one in eight of the others is audited.
+    private let isHost: Bool
     private(set) var tally = Tally()
 
     private static let packetCount = 4000
     private static let packetsPerCommit = 50
     /// Flows end by `age`, never by a clock that the two sides read one after the other.
-    private static let ticksWithoutExpiry: UInt64 = 4
+    private static let ticksWithoutExpiry: UInt32 = 4
 
-    init(seed: UInt64, options: DatapathOptions, kernel: KernelNode) throws {
+    init(seed: UInt64, options: DatapathOptions, kinds: UInt32, kernel: KernelNode) throws {
         self.seed = seed
         self.options = options
+        self.kinds = kinds
         self.kernel = kernel
         world = RandomWorld(seed: seed)
         generator = SeededGenerator(seed: seed ^ 0x5eed)
         let local = world.inventory.endpoints.filter { $0.node == "node-a" }
         endpoint = local[Int.random(in: 0..<local.count, using: &generator)]
+        isHost = world.options.hostFirewall && seed % 2 == 0
         packets = PacketSource(endpoint: endpoint, inventory: world.inventory, seed: seed)
         node = try EmulatedNode(factory: EmulatedMapFactory(cpuCount: kernel.cpuCount))
         datapath = EmulatedDatapath(node: node, options: options)
+        var reader = weir_monitor()
+        reader.until = .max
+        reader.kinds = kinds
+        try node.map(.monitor).update(UInt32(0).abiBytes, reader.abiBytes, mode: .any)
         try kernel.reset()
     }
 
@@ -123,13 +137,13 @@ final class Comparison {
         try commitImage()
         // One world in five has an incomplete slot, each time another map is missing.
         if seed % 5 == 0 { try removeMap(SlotMap.allCases[Int(seed / 5) % SlotMap.allCases.count]) }
-        clearedAt = Self.tick()
+        clearedAt = try kernel.tick()
         for number in 0..<Self.packetCount {
             if number > 0, number % Self.packetsPerCommit == 0 {
                 try node.rollback()
                 kernel.commit(revision: node.revision)
                 if chance(2) { try age() }
-                if Self.tick() - clearedAt > Self.ticksWithoutExpiry { try clear() }
+                if try kernel.tick() - clearedAt > Self.ticksWithoutExpiry { try clear() }
             }
             try compare(packets.next(), number)
         }
@@ -140,8 +154,6 @@ final class Comparison {
 
     private func chance(_ oneIn: Int) -> Bool { Int.random(in: 0..<oneIn, using: &generator) == 0 }
 
-    private static func tick() -> UInt64 { KernelNode.coarseNanoseconds() >> UInt64(WEIR_TICK_SHIFT) }
-
     // MARK: Policy
 
     private func commitImage() throws {
@@ -149,13 +161,32 @@ final class Comparison {
             policies: world.policies, inventory: world.inventory, node: "node-a", options: world.options)
         if chance(4) { damage(&image) }
         let record = try #require(image.endpoint(named: endpoint.qualifiedName))
-        interfaces = [record.id: KernelNode.interface]
+        // The node's record stands behind index 0 as well, for what the pod and the node say to each other.
+        let hostDevices: [UInt32] = world.options.hostFirewall ? (isHost ? [KernelNode.interface] : [0]) : []
+        interfaces = isHost ? [:] : [record.id: KernelNode.interface]
+        if seed % 8 == 3 { audit(&image, record.id) }
         let revision = node.revision + 1
         let slot = Int(revision & 1)
-        try kernel.place(image, interfaces: interfaces, slot: slot)
-        try node.commit(image, interfaces: interfaces)
+        try kernel.place(image, interfaces: interfaces, hostDevices: hostDevices, slot: slot)
+        try node.commit(image, interfaces: interfaces, hostDevices: hostDevices)
         try #require(node.revision == revision)
         kernel.commit(revision: revision)
+    }
+
+    /// The endpoint in audit mode, or single decisions.
+    private func audit(_ image: inout Image, _ endpoint: UInt32) {
+        if chance(2) {
+            for index in image.endpoints.indices where image.endpoints[index].id == endpoint {
+                image.endpoints[index].value[12] |= UInt8(WEIR_ENDPOINT_AUDIT.rawValue)
+            }
+        } else {
+            for map in [SlotMap.peers, .verdicts] {
+                for index in image.entries(map).indices where chance(2) {
+                    guard let word = UInt32(abiBytes: image.entries(map)[index].value), word >> 30 > 1 else { continue }
+                    image.maps[map]?[index].value = (word | UInt32(WEIR_ACTION_AUDIT)).abiBytes
+                }
+            }
+        }
     }
 
     /// From the active slot.
@@ -183,7 +214,7 @@ final class Comparison {
     // MARK: Packets
 
     private func compare(_ item: PacketSource.Item, _ number: Int) throws {
-        let time = KernelNode.coarseNanoseconds()
+        let tick = try kernel.tick()
         guard let actual = try kernel.process(item) else {
             tally.refused += 1
             return
@@ -191,7 +222,7 @@ final class Comparison {
         let outcome = datapath.process(
             DatapathPacket(
                 frame: item.frame, interfaceIndex: KernelNode.interface, direction: item.direction,
-                ingressInterfaceIndex: item.isFromHost ? 0 : KernelNode.interface, timeNanoseconds: time))
+                ingressInterfaceIndex: item.isFromHost ? 0 : KernelNode.interface, tick: tick))
         let expected = DatapathAnswer(
             returnCode: outcome.verdict == .pass ? -1 : 2,
             events: node.drainEvents().compactMap { weir_event(abiBytes: $0) })
@@ -205,24 +236,25 @@ final class Comparison {
             """)
         // A drop without an event has no reason but this one.
         try #require(
-            actual.passes || !actual.events.isEmpty || !options.contains(.dropEvents)
-                || outcome.reason == .notForEndpoint)
+            actual.passes || !actual.events.isEmpty || kinds == 0 || outcome.reason == .notForEndpoint)
         tally.packets += 1
         tally.reasons[outcome.reason, default: 0] += 1
         if outcome.verdict == .pass, outcome.decision != nil {
             if actual.events.isEmpty { tally.ridden += 1 } else { tally.allowed += 1 }
+            if item.isLaterFragment { tally.fragments += 1 }
+            if actual.events.contains(where: { $0.flags & WEIR_EVENT_AUDIT.rawValue != 0 }) { tally.audited += 1 }
         }
     }
 
     // MARK: Flows
 
-    private var tables: [(KernelMap: any BPFMap, emulated: any BPFMap)] {
-        [(kernel.conntrack, node.map(.conntrack)), (kernel.conntrackNew, node.map(.conntrack_new))]
+    private var tables: [(kernel: any BPFMap, emulated: any BPFMap)] {
+        get throws { try NodeMap.conntrack.map { (try #require(kernel.flowMaps[$0]), node.map($0)) } }
     }
 
     /// Makes some entries dead, or another key's, on both sides.
     private func age() throws {
-        for (actual, emulated) in tables {
+        for (actual, emulated) in try tables {
             for entry in try emulated.entries().sorted() where chance(6) {
                 try compareFlow(entry, try actual.lookup(entry.key), in: actual)
                 var value = try #require(weir_conntrack(abiBytes: entry.value))
@@ -235,17 +267,17 @@ final class Comparison {
 
     private func clear() throws {
         try compareFlows()
-        for (actual, emulated) in tables {
+        for (actual, emulated) in try tables + [(try #require(kernel.flowMaps[.fragments]), node.map(.fragments))] {
             for entry in try emulated.entries() {
                 try emulated.delete(entry.key)
                 try actual.delete(entry.key)
             }
         }
-        clearedAt = Self.tick()
+        clearedAt = try kernel.tick()
     }
 
     private func compareFlows() throws {
-        for (actual, emulated) in tables {
+        for (actual, emulated) in try tables {
             let found = Dictionary(try actual.entries().map { ($0.key, $0.value) }) { first, _ in first }
             let expected = try emulated.entries()
             try #require(
@@ -260,8 +292,9 @@ final class Comparison {
         let name = "seed \(seed): \(map.schema.name) [\(hex(expected.key))]"
         var value = try #require(weir_conntrack(abiBytes: expected.value))
         var other = try #require(weir_conntrack(abiBytes: actual ?? []), "\(name): not in the kernel")
-        let distance = abs(Int64(value.expires) - Int64(other.expires))
-        (value.expires, other.expires) = (0, 0)
+        let distance = max(
+            abs(Int64(value.expires) - Int64(other.expires)), abs(Int64(value.created) - Int64(other.created)))
+        (value.expires, other.expires, value.created, other.created) = (0, 0, 0, 0)
         try #require(
             value.abiBytes == other.abiBytes && distance <= 1,
             """
@@ -276,26 +309,10 @@ final class Comparison {
     /// Of both slots, over all CPUs.
     private func compareRuleCounters() throws {
         for slot in 0..<Int(WEIR_SLOT_COUNT) {
-            // None where `removeMap` took it.
-            guard let emulated = node.map(.rule_counters, slot: slot) else { continue }
-            let expected = Self.sums(try emulated.entries(), cpuCount: kernel.cpuCount)
-            let actual = Self.sums(try kernel.ruleCounters(slot: slot), cpuCount: kernel.cpuCount)
+            let expected = try countedRules(node.map(.rule_counters), slot: slot).mapValues(Self.sum)
+            let actual = try kernel.counted(slot: slot).mapValues(Self.sum)
             try #require(actual == expected, "seed \(seed): rule counters of slot \(slot)")
         }
-    }
-
-    /// Index = cpu × stride + rule.
-    private static func sums(_ entries: [MapEntry], cpuCount: Int) -> [Int: [UInt64]] {
-        var sums: [Int: [UInt64]] = [:]
-        let stride = max(entries.count / cpuCount, 1)
-        for entry in entries {
-            guard let index = UInt32(abiBytes: entry.key), let counter = weir_counter(abiBytes: entry.value) else {
-                continue
-            }
-            let sum = sums[Int(index) % stride] ?? [0, 0]
-            sums[Int(index) % stride] = [sum[0] + UInt64(counter.packets), sum[1] + UInt64(counter.bytes)]
-        }
-        return sums
     }
 
     private func compareDrops() throws {

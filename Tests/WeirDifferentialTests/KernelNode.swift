@@ -1,4 +1,3 @@
-import Glibc
 import WeirABI
 import WeirEmulator
 import WeirImage
@@ -20,13 +19,14 @@ final class KernelNode {
     private let ring: EventRing
     private let slots: [SlotMap: KernelMap]
     private let slotMeta: KernelMap
-    let conntrack: KernelMap
-    let conntrackNew: KernelMap
+    private let readTick: Program
+    /// Both tables of both families, and the datagrams.
+    let flowMaps: [NodeMap: KernelMap]
+    let ruleCounters: KernelMap
     let drops: KernelMap
     let cpuCount: Int
-    private var counters: [Int: KernelMap] = [:]
 
-    init(options: DatapathOptions) throws {
+    init(options: DatapathOptions, watching kinds: UInt32) throws {
         let object = try BPFObject(bytes: EmbeddedObject.bytes)
         try object.setOptions(DatapathOptions(rawValue: options.rawValue))
         try object.load()
@@ -38,25 +38,34 @@ final class KernelNode {
         for map in SlotMap.allCases { slots[map] = try object.map(map.rawValue) }
         self.slots = slots
         slotMeta = try object.map(NodeMap.slot_meta.rawValue)
-        conntrack = try object.map(NodeMap.conntrack.rawValue)
-        conntrackNew = try object.map(NodeMap.conntrack_new.rawValue)
+        readTick = try object.program(ProgramName.readTick)
+        var flowMaps: [NodeMap: KernelMap] = [:]
+        for map in NodeMap.conntrack + [.fragments] { flowMaps[map] = try object.map(map.rawValue) }
+        self.flowMaps = flowMaps
+        ruleCounters = try object.map(NodeMap.rule_counters.rawValue)
+        var reader = weir_monitor()
+        reader.until = .max
+        reader.kinds = kinds
+        try object.map(NodeMap.monitor.rawValue).update(UInt32(0).abiBytes, reader.abiBytes, mode: .any)
         drops = try object.map(NodeMap.drops.rawValue)
         cpuCount = try possibleCPUCount()
     }
 
     var revision: UInt64 { control.load().revision }
 
-    /// Makes a revision the node's policy; its low bit is the slot. A flag above it changes nothing.
+    /// Makes a revision the node's policy; its low bit is the slot. An unknown flag above it changes nothing.
     func commit(revision: UInt64) { control.store(ControlValue(word: revision | 1 << 60)) }
 
+    /// What the programs read as time.
+    func tick() throws -> UInt32 { try Clock.now(readTick) }
+
     /// Builds an image in a slot that no packet looks at.
-    func place(_ image: Image, interfaces: [UInt32: UInt32], slot: Int) throws {
+    func place(_ image: Image, interfaces: [UInt32: UInt32], hostDevices: [UInt32], slot: Int) throws {
         let contents = try SlotContents(
-            image: image, endpoints: image.endpointEntries(interfaces: interfaces), cpuCount: cpuCount,
+            image: image, endpoints: image.endpointEntries(interfaces: interfaces, hostDevices: hostDevices),
             extraRoom: false)
         let created = try contents.create()
         for (name, map) in created { try slots[name]?.place(map, at: slot) }
-        counters[slot] = created[.rule_counters]
         let meta = contents.meta(image: image, nodeDigest: [UInt8](repeating: 0, count: 32), generation: 0)
         try slotMeta.update(UInt32(slot).abiBytes, meta.abiBytes, mode: .any)
     }
@@ -67,15 +76,19 @@ final class KernelNode {
     /// No policy, no flows, no drops.
     func reset() throws {
         commit(revision: 0)
-        for map in [conntrack, conntrackNew] {
+        for map in flowMaps.values {
             for entry in try map.entries() { try map.delete(entry.key) }
         }
         let zeros = [UInt8](repeating: 0, count: MemoryLayout<weir_counter>.size * cpuCount)
         for index in 0..<UInt32(WEIR_DROPS_ENTRIES) { try drops.update(index.abiBytes, zeros, mode: .any) }
+        for slot in 0..<Int(WEIR_SLOT_COUNT) {
+            for rule in try counted(slot: slot).keys { try ruleCounters.update(rule.abiBytes, zeros, mode: .any) }
+        }
         _ = try ring.drain()
     }
 
-    func ruleCounters(slot: Int) throws -> [MapEntry] { try counters[slot]?.entries() ?? [] }
+    /// The elements of a slot that counted, by index, each CPU's counter after the other.
+    func counted(slot: Int) throws -> [UInt32: [UInt8]] { try countedRules(ruleCounters, slot: slot) }
 
     /// nil where the kernel refuses to run on such a frame.
     func process(_ item: PacketSource.Item) throws -> DatapathAnswer? {
@@ -94,12 +107,16 @@ final class KernelNode {
         return DatapathAnswer(returnCode: run.returnCode, events: try ring.drain())
     }
 
-    /// What the programs read as time.
-    static func coarseNanoseconds() -> UInt64 {
-        var time = timespec()
-        // SAFETY: only `time` is written.
-        unsafe clock_gettime(CLOCK_MONOTONIC_COARSE, &time)
-        return UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
+}
+
+/// The elements of a slot in `rule_counters` that are not zero, by index.
+func countedRules(_ map: any BPFMap, slot: Int) throws -> [UInt32: [UInt8]] {
+    let first = UInt32(slot) * UInt32(WEIR_RULES_MAX)
+    return try map.entries().reduce(into: [:]) { counted, entry in
+        guard let index = UInt32(abiBytes: entry.key), (first..<first + UInt32(WEIR_RULES_MAX)).contains(index),
+            entry.value.contains(where: { $0 != 0 })
+        else { return }
+        counted[index] = entry.value
     }
 }
 

@@ -9,6 +9,7 @@ struct PacketSource {
         var direction: Direction
         /// Ingress only: from the node's own stack.
         var isFromHost: Bool
+        var isLaterFragment = false
     }
 
     private struct Sent {
@@ -35,7 +36,8 @@ struct PacketSource {
         switch Int.random(in: 0..<20, using: &generator) {
         case 0: item = arp()
         case 1...2 where !sent.isEmpty: item = icmpError(about: earlier())
-        case 3...13 where !sent.isEmpty: item = followUp(to: earlier())
+        case 3...4: item = fragment()
+        case 5...13 where !sent.isEmpty: item = followUp(to: earlier())
         default: item = packet(pick([.egress, .ingress]))
         }
         if chance(6) { mutate(&item.frame) }
@@ -90,6 +92,7 @@ struct PacketSource {
         let local = local(family)
         let remote = pick(others(family))
         let isEgress = direction == .egress
+        if chance(60) { return dhcp(family, local, direction) }
         let icmp: IPProtocol = family == .ipv4 ? .icmp : .icmpv6
         let others: [IPProtocol] =
             [.sctp, .sctp, .icmp, .icmpv6] + [4, 41, 47, 50, 89].map { IPProtocol(rawValue: $0) }
@@ -106,6 +109,53 @@ struct PacketSource {
         sent.append(made)
         if sent.count > Self.memory { sent.removeFirst() }
         return item(made)
+    }
+
+    private mutating func dhcp(_ family: AddressFamily, _ own: IPAddress, _ direction: Direction) -> Item {
+        let isEgress = direction == .egress
+        let clients =
+            (family == .ipv4 ? ["0.0.0.0", "255.255.255.255"] : ["fe80::7", "::"]).compactMap { IPAddress($0) } + [own]
+        let servers =
+            (family == .ipv4 ? ["255.255.255.255", "10.0.0.9"] : ["ff02::1:2", "fe80::8"]).compactMap { IPAddress($0) }
+        let client = pick(clients)
+        let server = pick(servers)
+        var spec = PacketSpec(from: isEgress ? client : server, to: isEgress ? server : client, protocol: .udp)
+        let ports: (client: UInt16, server: UInt16) = family == .ipv4 ? (68, 67) : (546, 547)
+        spec.sourcePort = isEgress ? ports.client : ports.server
+        spec.destinationPort = isEgress ? ports.server : ports.client
+        return item(PacketBuilder.frame(spec), direction)
+    }
+
+    /// A piece of one of a few datagrams: mostly one that fits, in any order.
+    private mutating func fragment() -> Item {
+        let direction: Direction = pick([.egress, .ingress])
+        let family = pick(endpoint.addresses).family
+        let local = local(family)
+        let remote = pick(others(family))
+        let isEgress = direction == .egress
+        let proto: IPProtocol = pick([.udp, .udp, .tcp, .sctp, .icmp, .icmpv6])
+        var spec = PacketSpec(from: isEgress ? local : remote, to: isEgress ? remote : local, protocol: proto)
+        spec.destinationPort = pick(RandomWorld.ports)
+        spec.icmpType = family == .ipv4 ? pick([8, 0, 3]) : pick([128, 129, 135])
+        let isFirst = chance(2)
+        let offset: UInt16 = isFirst ? 0 : pick([8, 16, 24, 64, 65520])
+        let hasMore = isFirst || chance(2)
+        spec.payload = Array(repeating: 0, count: pick([8, 4, 0, 32, 12, 20]))
+        let id: UInt16 = pick([1, 2])
+        if family == .ipv4 {
+            spec.ipv4Identification = id
+            spec.ipv4Fragment = offset / 8 | (hasMore ? 0x2000 : 0)
+        } else {
+            let place = offset | (hasMore ? 1 : 0)
+            let header = PacketSpec.ExtensionHeader(
+                type: 44,
+                body: [0, UInt8(place >> 8), UInt8(truncatingIfNeeded: place), 0, 0, 0, UInt8(id)])
+            spec.ipv6Extensions =
+                (chance(4) ? [.padding(type: 60)] : []) + [header] + (chance(4) ? [.padding(type: 60)] : [])
+        }
+        var item = item(PacketBuilder.frame(spec), direction)
+        item.isLaterFragment = !isFirst
+        return item
     }
 
     private mutating func setICMP(_ spec: inout PacketSpec, _ family: AddressFamily) {
@@ -128,7 +178,7 @@ struct PacketSource {
 
     /// What headers may carry besides.
     private mutating func bend(_ spec: inout PacketSpec, _ family: AddressFamily) {
-        if chance(25) { spec.vlan = pick([7, 0]) }
+        if chance(25) { spec.vlan = pick([7, 0, 0xe000]) }
         if family == .ipv4 {
             if chance(12) {
                 spec.ipv4Options = pick([

@@ -31,11 +31,11 @@ struct ConntrackScenarioTests {
         wire.receive(syn)
         wire.receive(syn)
         wire.send(syn.reversed.flags(PacketSpec.synAck))
-        #expect(try wire.entries(.conntrack_new).count == 1 && wire.entries(.conntrack).isEmpty)
+        #expect(try wire.entries(.conntrack4_new).count == 1 && wire.entries(.conntrack4).isEmpty)
         wire.receive(syn.flags(PacketSpec.ack))
-        #expect(try wire.entries(.conntrack_new).isEmpty)
-        let entry = try #require(try wire.entries(.conntrack).first)
-        #expect(entry.packets == 4 && entry.revision == 1 && entry.direction == 1)
+        #expect(try wire.entries(.conntrack4_new).isEmpty)
+        let entry = try #require(try wire.entries(.conntrack4).first)
+        #expect(entry.packets.1 == 3 && entry.packets.0 == 1 && entry.revision == 1 && entry.direction == 1)
         #expect(entry.expires == 1000 + UInt32(WEIR_TIMEOUT_TCP))
         #expect(UInt32(entry.flags) == WEIR_CT_REPLY_SEEN.rawValue)
     }
@@ -56,7 +56,7 @@ struct ConntrackScenarioTests {
         #expect(wire.receive(middle) == .none)
         #expect(wire.receive(middle) == .none)
         #expect(wire.send(middle.reversed) == .policyDefaultDeny)
-        let entry = try #require(try wire.entries(.conntrack_new).first)
+        let entry = try #require(try wire.entries(.conntrack4_new).first)
         #expect(UInt32(entry.flags) == WEIR_CT_MIDSTREAM.rawValue)
     }
 
@@ -65,14 +65,14 @@ struct ConntrackScenarioTests {
         let wire = try Wire(closed)
         let syn = try clientSYN()
         wire.receive(syn.flags(PacketSpec.TCPFlags.fin | PacketSpec.ack))
-        var entry = try #require(try wire.entries(.conntrack_new).first)
+        var entry = try #require(try wire.entries(.conntrack4_new).first)
         #expect(UInt32(entry.flags) == WEIR_CT_MIDSTREAM.rawValue | WEIR_CT_CLOSING.rawValue)
         for flag in [PacketSpec.TCPFlags.fin, PacketSpec.TCPFlags.rst] {
             #expect(wire.receive(syn.flags(PacketSpec.TCPFlags.syn | flag)) == .none)
             #expect(wire.send(syn.reversed.flags(PacketSpec.synAck)) == .policyDefaultDeny)
         }
         #expect(wire.receive(syn) == .none)
-        entry = try #require(try wire.entries(.conntrack_new).first)
+        entry = try #require(try wire.entries(.conntrack4_new).first)
         #expect(entry.flags == 0 && entry.expires == 1000 + UInt32(WEIR_TIMEOUT_TCP_NEW))
         #expect(wire.send(syn.reversed.flags(PacketSpec.synAck)) == .none)
     }
@@ -87,11 +87,11 @@ struct ConntrackScenarioTests {
         wire.send(syn.reversed.flags(PacketSpec.synAck))
         wire.receive(syn.flags(PacketSpec.ack))
         #expect(wire.send(syn.reversed) == .none)
-        #expect(try wire.entries(.conntrack).map(\.direction) == [1])
-        #expect(try wire.entries(.conntrack_new).map(\.direction) == [0])
+        #expect(try wire.entries(.conntrack4).map(\.direction) == [1])
+        #expect(try wire.entries(.conntrack4_new).map(\.direction) == [0])
         // The client's SYN opens its own again; the established entry is found first.
         #expect(wire.receive(syn) == .none)
-        #expect(try wire.entries(.conntrack_new).map(\.direction) == [0])
+        #expect(try wire.entries(.conntrack4_new).map(\.direction) == [0])
     }
 
     @Test("what cannot ride an entry and opens nothing leaves the entry as it is")
@@ -102,15 +102,15 @@ struct ConntrackScenarioTests {
         let middle = try clientSYN().flags(PacketSpec.ack)
         wire.receive(middle)
         #expect(wire.send(middle.reversed) == .none)
-        let entry = try #require(try wire.entries(.conntrack_new).first)
-        #expect(entry.direction == 1 && entry.packets == 1)
+        let entry = try #require(try wire.entries(.conntrack4_new).first)
+        #expect(entry.direction == 1 && entry.packets.1 == 1)
         #expect(wire.send(middle.reversed.flags(PacketSpec.TCPFlags.syn)) == .none)
-        #expect(try wire.entries(.conntrack_new).map(\.direction) == [0])
+        #expect(try wire.entries(.conntrack4_new).map(\.direction) == [0])
     }
 
     @Test("a packet that is judged again counts its rule once and is reported as allowed")
     func judgedAgainOnce() throws {
-        let wire = try Wire(closed, options: DatapathOptions.defaults.union(.allowEvents))
+        let wire = try Wire(closed, watching: [WEIR_EVENT_DROPS, WEIR_EVENT_ALLOWS])
         let syn = try clientSYN()
         wire.receive(syn)
         #expect(wire.events().count == 1)
@@ -135,7 +135,7 @@ struct ConntrackScenarioTests {
         try wire.commit(tighter)
         let outcome = wire.frame(PacketBuilder.frame(syn.flags(PacketSpec.ack)), .ingress)
         #expect(outcome.reason == .policyDeny && outcome.decision?.rule == RuleID(rawValue: 4))
-        #expect(try wire.entries(.conntrack_new).isEmpty && wire.entries(.conntrack).isEmpty)
+        #expect(try wire.entries(.conntrack4_new).isEmpty && wire.entries(.conntrack4).isEmpty)
     }
 
     @Test("a tightened policy cuts a live flow with the first reply")
@@ -149,7 +149,7 @@ struct ConntrackScenarioTests {
         tighter.egressDefault = Decision(.allow)
         try wire.commit(tighter)
         #expect(wire.send(syn.reversed.flags(PacketSpec.synAck)) == .policyDeny)
-        #expect(try wire.entries(.conntrack_new).isEmpty)
+        #expect(try wire.entries(.conntrack4_new).isEmpty)
     }
 
     @Test(
@@ -166,7 +166,7 @@ struct ConntrackScenarioTests {
         let own = PacketBuilder.frame(syn.flags(PacketSpec.ack))
         let outcome = replyFirst ? wire.frame(reply, .egress) : wire.frame(own, .ingress)
         #expect(outcome.decision == Decision(.allow, rule: RuleID(rawValue: 6)))
-        let entry = try #require(try wire.entries(.conntrack_new).first)
+        let entry = try #require(try wire.entries(.conntrack4_new).first)
         #expect(entry.revision == 2 && entry.action == ImageFixture.allow(6).rawValue)
     }
 
@@ -242,7 +242,7 @@ struct ConntrackScenarioTests {
         let wire = try Wire(fixture)
         var spec = try packet("10.0.1.1", "10.0.1.2", .icmp)
         #expect(wire.send(spec) == .none)
-        #expect(try wire.entries(.conntrack_new).isEmpty)
+        #expect(try wire.entries(.conntrack4_new).isEmpty)
         spec.icmpType = 8
         #expect(wire.send(spec) == .policyDefaultDeny)
     }
@@ -296,7 +296,7 @@ struct ConntrackScenarioTests {
         wire.receive(syn)
         try wire.commit(closed)
         #expect(wire.send(syn.reversed.flags(PacketSpec.synAck)) == .none)
-        #expect(try wire.entries(.conntrack_new).first?.revision == 2)
+        #expect(try wire.entries(.conntrack4_new).first?.revision == 2)
     }
 
     @Test("a masqueraded flow is judged again as masqueraded, whoever has the address now")
@@ -361,7 +361,7 @@ struct ConntrackScenarioTests {
         wire.receive(syn)
         wire.send(syn.reversed.flags(PacketSpec.synAck))
         #expect(wire.receive(syn.flags(flag | PacketSpec.ack)) == .none)
-        let entry = try #require(try wire.entries(.conntrack).first)
+        let entry = try #require(try wire.entries(.conntrack4).first)
         #expect(entry.expires == 1000 + UInt32(WEIR_TIMEOUT_TCP_CLOSING))
         #expect(wire.send(syn.reversed.flags(PacketSpec.ack)) == .none)
         wire.ticks += 11
@@ -373,7 +373,7 @@ struct ConntrackScenarioTests {
         let wire = try Wire(closed)
         let syn = try clientSYN()
         wire.receive(syn)
-        let map = wire.node.map(.conntrack_new)
+        let map = wire.node.map(.conntrack4_new)
         let stored = try #require(try map.entries().first)
         var entry = try #require(weir_conntrack(abiBytes: stored.value))
         entry.key_check ^= 1
@@ -383,7 +383,7 @@ struct ConntrackScenarioTests {
 
     @Test("an allowed flow that cannot be recorded is dropped with the errno")
     func insertFails() throws {
-        let faults = FaultPlan([.init(.update, map: "conntrack_new", call: 1, error: .noMemory)])
+        let faults = FaultPlan([.init(.update, map: "conntrack4_new", call: 1, error: .noMemory)])
         let wire = try Wire(closed, faults: faults)
         #expect(wire.receive(try clientSYN()) == .conntrackInsert)
         #expect(wire.events().first?.error == -12)
@@ -406,7 +406,7 @@ struct ConntrackScenarioTests {
         let syn = try clientSYN()
         #expect(wire.receive(syn) == .none)
         #expect(wire.send(syn.reversed.flags(PacketSpec.synAck)) == .policyDefaultDeny)
-        #expect(try wire.entries(.conntrack_new).isEmpty)
+        #expect(try wire.entries(.conntrack4_new).isEmpty)
     }
 
     @Test("a reused address on a new interface does not inherit flows")

@@ -19,10 +19,15 @@ struct LinkScenarioTests {
         #expect(
             wire.frame(Array(frame.prefix(12)) + [0x88, 0x47] + frame.dropFirst(14), .ingress).reason
                 == .unknownEthertype)
-        #expect(wire.frame(frame, .ingress, vlan: true).reason == .vlan)
+        #expect(wire.frame(frame, .ingress, vlan: 5).reason == .vlan)
+        #expect(wire.frame(frame, .ingress, vlan: 0xe000).reason == .none)
         var tagged = syn
         tagged.vlan = 5
         #expect(wire.receive(tagged) == .vlan)
+        tagged.vlan = 0xe000
+        #expect(wire.receive(tagged) == .none)
+        let forged = PacketBuilder.frame(try packet("10.0.1.9", "10.0.1.2", .udp) { $0.vlan = 0 })
+        #expect(wire.frame(forged, .egress).reason == .sourceAddress)
         #expect(
             wire.frame(Array(frame.prefix(12)) + [0x88, 0xa8, 0, 5] + frame.dropFirst(12), .ingress).reason == .vlan)
     }
@@ -53,27 +58,6 @@ struct LinkScenarioTests {
 
     // MARK: IP
 
-    @Test("fragments are dropped, first and later, of both families")
-    func fragments() throws {
-        let wire = try Wire()
-        for fragment in [0x2000, 0x0001, 0x1fff, 0x2001] as [UInt16] {
-            var spec = try clientSYN()
-            spec.ipv4Fragment = fragment
-            #expect(wire.receive(spec) == .fragment)
-        }
-        var dontFragment = try clientSYN()
-        dontFragment.ipv4Fragment = 0x4000
-        #expect(wire.receive(dontFragment) == .none)
-        let fragment = PacketSpec.ExtensionHeader(type: 44, body: [0, 0, 1, 0, 0, 0, 1])
-        let atomic = PacketSpec.ExtensionHeader(type: 44, body: [0, 0, 0, 0, 0, 0, 1])
-        for headers in [[fragment], [atomic], [.padding(type: 60), fragment]] {
-            #expect(
-                wire.receive(try packet("fd00:1::2", "fd00:1::1", .udp) { $0.ipv6Extensions = headers }) == .fragment)
-        }
-        let late = Array(repeating: PacketSpec.ExtensionHeader.padding(type: 60), count: 8) + [atomic]
-        #expect(wire.receive(try packet("fd00:1::2", "fd00:1::1", .udp) { $0.ipv6Extensions = late }) == .fragment)
-    }
-
     @Test("ip options move the ports; source routes and malformed options are dropped")
     func ipOptions() throws {
         let wire = try Wire(.webServer)
@@ -90,11 +74,6 @@ struct LinkScenarioTests {
         #expect(try reason([148, 1, 0, 0]) == .ipHeader)
         #expect(try reason([148, 5, 0, 0]) == .ipHeader)
         #expect(try reason([1, 1, 1, 148]) == .ipHeader)
-        // A fragment is named before its options are looked at.
-        var spec = try clientSYN()
-        spec.ipv4Options = [131, 3, 4]
-        spec.ipv4Fragment = 0x2000
-        #expect(wire.receive(spec) == .fragment)
     }
 
     @Test("lengths and versions that do not fit are dropped")

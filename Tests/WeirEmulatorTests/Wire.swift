@@ -12,17 +12,38 @@ final class Wire {
 
     let node: EmulatedNode
     let datapath: EmulatedDatapath
-    /// Ticks of 2^30 ns, as conntrack counts.
+    /// As conntrack counts.
     var ticks: UInt64 = 1000
 
     init(
         _ fixture: ImageFixture = ImageFixture(), options: DatapathOptions = .defaults,
-        faults: FaultPlan? = nil
+        watching kinds: [weir_event_kind] = [WEIR_EVENT_DROPS], faults: FaultPlan? = nil
     ) throws {
         node = try EmulatedNode(
             image: fixture.image, interfaces: [1: Self.interface],
             factory: EmulatedMapFactory(cpuCount: 2, faults: faults))
         datapath = EmulatedDatapath(node: node, options: options)
+        try watch(kinds)
+    }
+
+    /// Reads events from now on, for ever unless said otherwise.
+    func watch(
+        _ kinds: [weir_event_kind], oneIn: UInt32 = 0, perTick: UInt32 = 0, until: UInt32 = .max
+    ) throws {
+        var reader = weir_monitor()
+        reader.until = until
+        reader.kinds = kinds.reduce(0) { $0 | $1.rawValue }
+        reader.one_in = oneIn
+        reader.per_tick = perTick
+        try node.map(.monitor).update(UInt32(0).abiBytes, reader.abiBytes, mode: .any)
+    }
+
+    /// Stores `control` as the loader would: the deadline, then the word.
+    func control(word: UInt64, confirm: UInt64 = 0) throws {
+        var control = weir_control()
+        control.word = weir_u64(word)
+        control.confirm = weir_u64(confirm)
+        try node.map(.control).update(UInt32(0).abiBytes, control.abiBytes, mode: .any)
     }
 
     func commit(_ fixture: ImageFixture) throws { try node.commit(fixture.image, interfaces: [1: Self.interface]) }
@@ -30,12 +51,12 @@ final class Wire {
     /// A frame at a hook. `from` is the interface it came in by; 0 is the node itself.
     @discardableResult
     func frame(
-        _ frame: [UInt8], _ direction: Direction, from: UInt32 = 3, vlan: Bool = false, interface: UInt32 = interface
+        _ frame: [UInt8], _ direction: Direction, from: UInt32 = 3, vlan: UInt16? = nil, interface: UInt32 = interface
     ) -> DatapathOutcome {
         datapath.process(
             DatapathPacket(
                 frame: frame, interfaceIndex: interface, direction: direction, ingressInterfaceIndex: from,
-                hasVLANMetadata: vlan, timeNanoseconds: ticks << UInt64(WEIR_TICK_SHIFT), cpu: 1))
+                vlanTag: vlan, timeNanoseconds: ticks << 30, tick: UInt32(ticks), cpu: 1))
     }
 
     /// From the endpoint; the reason, or `.none` for a packet that passes.
@@ -64,9 +85,9 @@ final class Wire {
 
     /// Packets counted for a rule on the second CPU.
     func count(rule: UInt32) throws -> UInt64 {
-        let counters = try #require(node.map(.rule_counters, slot: Int(node.revision & 1)))
-        let value = try #require(try counters.lookup((8 + rule).abiBytes))
-        return UInt64(try #require(weir_counter(abiBytes: value)).packets)
+        let index = UInt32(node.revision & 1) * UInt32(WEIR_RULES_MAX) + rule
+        let value = try #require(try node.map(.rule_counters).lookup(index.abiBytes))
+        return UInt64(try #require(weir_counter(abiBytes: Array(value[16..<32]))).packets)
     }
 
     func events() -> [weir_event] { node.drainEvents().compactMap { weir_event(abiBytes: $0) } }

@@ -52,7 +52,11 @@ struct ObjectTests {
             ("weir_address6", MemoryLayout<weir_address6>.size), ("weir_cidr4", MemoryLayout<weir_cidr4>.size),
             ("weir_cidr6", MemoryLayout<weir_cidr6>.size),
             ("weir_verdict_key", MemoryLayout<weir_verdict_key>.size),
-            ("weir_conntrack_key", MemoryLayout<weir_conntrack_key>.size),
+            ("weir_flow4", MemoryLayout<weir_flow4>.size), ("weir_flow6", MemoryLayout<weir_flow6>.size),
+            ("weir_fragment_key", MemoryLayout<weir_fragment_key>.size),
+            ("weir_fragment", MemoryLayout<weir_fragment>.size),
+            ("weir_monitor", MemoryLayout<weir_monitor>.size),
+            ("weir_monitor_state", MemoryLayout<weir_monitor_state>.size),
             ("weir_conntrack", MemoryLayout<weir_conntrack>.size), ("weir_counter", MemoryLayout<weir_counter>.size),
             ("weir_slot_meta", MemoryLayout<weir_slot_meta>.size), ("weir_event", MemoryLayout<weir_event>.size),
         ]

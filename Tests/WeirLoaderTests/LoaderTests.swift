@@ -134,7 +134,7 @@ struct LoaderTests {
         let (place, image) = (fixture.place, HandmadeImage.make(port: 80))
         _ = try place.apply(image)
         let outcome = try place.onNode {
-            try place.loader { $0.programs.insert(.allowEvents) }.apply(image)
+            try place.loader { $0.programs.insert(.dhcp) }.apply(image)
         }
         #expect(outcome.swapped.count == 4 && outcome.attached == [] && outcome.detached == [])
         #expect(try FileManager.default.contentsOfDirectory(atPath: place.pinPath + "/programs").count == 1)

@@ -139,7 +139,7 @@ WEIR_STEP weir_u32 weir_judge_host(const struct weir_view *view, const struct we
 	const weir_u32 any_device = 0;
 	const struct weir_endpoint *host;
 	const struct weir_peer *self;
-	weir_u32 action;
+	weir_u32 action = 0;
 
 	if (!view || !packet || !judgement)
 		return 0;
@@ -147,11 +147,14 @@ WEIR_STEP weir_u32 weir_judge_host(const struct weir_view *view, const struct we
 	if (!host)
 		return 0;
 	self = weir_find_peer(view->slot, packet->family, packet->key.local);
-	if (!self)
-		return (weir_u32)WEIR_ACTION_DEFAULT_DENY << WEIR_ACTION_KIND_SHIFT;
-	action = weir_resolve(view->slot, judgement->direction == WEIR_EGRESS ? host->ingress_row : host->egress_row,
-			      self->group, packet->key.protocol, judgement->port_be);
-	return weir_action_kind(action) == WEIR_ACTION_ALLOW ? 0 : action;
+	if (self)
+		action = weir_resolve(view->slot,
+				      judgement->direction == WEIR_EGRESS ? host->ingress_row : host->egress_row,
+				      self->group, packet->key.protocol, judgement->port_be);
+	if (weir_action_kind(action) == WEIR_ACTION_ALLOW)
+		return 0;
+	/* No answer where there must be one refuses, too. */
+	return action ? action : (weir_u32)WEIR_ACTION_DEFAULT_DENY << WEIR_ACTION_KIND_SHIFT;
 }
 
 /* NONE is an allow. */
