@@ -59,10 +59,11 @@ package final class EmulatedNode {
 
     /// A node that enforces an image; `interfaces` is endpoint id → interface index.
     package convenience init(
-        image: Image, interfaces: [UInt32: UInt32], factory: EmulatedMapFactory = EmulatedMapFactory()
+        image: Image, interfaces: [UInt32: UInt32], hostDevices: [UInt32] = [],
+        factory: EmulatedMapFactory = EmulatedMapFactory()
     ) throws(Failure) {
         try self.init(factory: factory)
-        try commit(image, interfaces: interfaces)
+        try commit(image, interfaces: interfaces, hostDevices: hostDevices)
     }
 
     // MARK: Maps

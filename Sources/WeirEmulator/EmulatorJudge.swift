@@ -13,7 +13,8 @@ package final class EmulatorJudge: FlowJudge {
     /// Endpoint ids stand for interface indexes.
     package init(image: Image) throws(EmulatedNode.Failure) {
         node = try EmulatedNode(
-            image: image, interfaces: Dictionary(uniqueKeysWithValues: image.endpoints.map { ($0.id, $0.id) }))
+            image: image, interfaces: Dictionary(uniqueKeysWithValues: image.endpoints.map { ($0.id, $0.id) }),
+            hostDevices: image.endpoint(named: Image.hostName).map { [$0.id] } ?? [])
     }
 
     package func judge(_ query: FlowQuery) throws -> Decision { try decide(query) }

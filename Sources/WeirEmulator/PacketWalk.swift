@@ -21,7 +21,12 @@ struct PacketWalk {
         let revision = node.revisionInForce(at: packet.tick)
         guard revision != 0 else { return }
         let slotIndex = Int(revision & 1)
-        if ridesShort(UInt32(truncatingIfNeeded: revision), slotIndex) { return }
+        let plain = plainHeaders()
+        if let plain, options.contains(.conntrack),
+            ridesShort(plain, UInt32(truncatingIfNeeded: revision), slotIndex)
+        {
+            return
+        }
         let slot = Slot(node: node, index: slotIndex)
         guard let endpoints = slot.endpoints else { throw .noSlot }
         guard let value = endpoints.find(wordBytes(packet.interfaceIndex)), let endpoint = LocalEndpoint(value) else {
@@ -40,6 +45,7 @@ struct PacketWalk {
             throw error
         }
         report.ip = ip
+        report.l4 = plain?.l4
         var isForwarded = false
         if endpoint.isHost {
             switch try concern(ip, policy) {
@@ -59,28 +65,39 @@ struct PacketWalk {
         try readL4(flow, bytes, checks)
     }
 
-    // MARK: Step 2
+    // MARK: Step 2: the short way
 
-    /// A packet that needs no more than its flow's entry: TCP without SYN, FIN and RST, or UDP, behind nothing but bare
-    /// IP headers. It counts for entry and rule, and moves the entry's end.
-    private mutating func ridesShort(_ revision: UInt32, _ slotIndex: Int) -> Bool {
-        guard options.contains(.conntrack), packet.vlanTag == nil else { return false }
+    private struct PlainHeaders {
+        var ip: IPHeaders
+        var l4: L4Header
+    }
+
+    /// TCP or UDP behind nothing but bare IP headers; nil for any other packet, and for one that is malformed.
+    private func plainHeaders() -> PlainHeaders? {
         var bytes = FrameBytes(packet.frame)
-        guard let link = try? readLink(bytes, isHost: false), link.l3 == (packet.hasEthernet ? 14 : 0),
-            let family = link.family, var ip = IPHeaders(fixed: bytes, at: link.l3, family),
-            (try? ip.check(&bytes, at: link.l3)) != nil, ip.isBare, ip.fragment == nil
-        else { return false }
+        guard packet.vlanTag == nil, let link = try? readLink(bytes, isHost: false),
+            link.l3 == (packet.hasEthernet ? 14 : 0), let family = link.family,
+            var ip = IPHeaders(fixed: bytes, at: link.l3, family), (try? ip.check(&bytes, at: link.l3)) != nil, ip.isBare,
+            ip.fragment == nil
+        else { return nil }
         var l4 = L4Header(bytes, ip)
-        guard l4.protocol == .tcp || l4.protocol == .udp, (try? l4.read(bytes, at: ip.payload)) != nil,
-            !l4.isEndOfTCP, l4.tcpFlags & 0x02 == 0,
-            let key = FlowKey(interfaceIndex: packet.interfaceIndex, packet.direction, ip, l4)
-        else { return false }
-        let conntrack = Conntrack(node.conntrack(ip.family), now: packet.tick)
-        guard var flow = conntrack.findEstablished(key, for: l4, packet.direction), flow.entry.revision == revision,
-            flow.has(WEIR_CT_REPLY_SEEN)
+        guard l4.protocol == .tcp || l4.protocol == .udp, (try? l4.read(bytes, at: ip.payload)) != nil else {
+            return nil
+        }
+        return PlainHeaders(ip: ip, l4: l4)
+    }
+
+    /// A packet that needs no more than its established flow's entry: no SYN, FIN or RST. It counts for entry and rule,
+    /// and moves the entry's end.
+    private mutating func ridesShort(_ plain: PlainHeaders, _ revision: UInt32, _ slotIndex: Int) -> Bool {
+        guard !plain.l4.isEndOfTCP, plain.l4.tcpFlags & 0x02 == 0,
+            let key = FlowKey(interfaceIndex: packet.interfaceIndex, packet.direction, plain.ip, plain.l4),
+            var flow = Conntrack(node.conntrack(plain.ip.family), now: packet.tick)
+                .findEstablished(key, for: plain.l4, packet.direction),
+            flow.entry.revision == revision, flow.has(WEIR_CT_REPLY_SEEN)
         else { return false }
         flow.count(packet.direction, length: packet.frame.count)
-        flow.entry.expires = packet.tick &+ TrackedFlow.timeout(flow.entry, protocol: ip.protocol)
+        flow.entry.expires = packet.tick &+ TrackedFlow.timeout(flow.entry, protocol: plain.ip.protocol)
         flow.table.overwrite(key.bytes, flow.entry.abiBytes)
         if case .decided(let decision) = Action(rawValue: flow.entry.action) {
             report.decision = decision

@@ -73,7 +73,7 @@ package struct Image: Hashable, Sendable {
         endpoints.flatMap { record in
             let indexes =
                 record.attachment == nil && record.name == Self.hostName
-                ? (hostDevices.isEmpty ? [] : [0]) + hostDevices : interfaces[record.id].map { [$0] } ?? []
+                ? Set(hostDevices.isEmpty ? [] : hostDevices + [0]) : Set(interfaces[record.id].map { [$0] } ?? [])
             return indexes.map { MapEntry(key: $0.abiBytes, value: record.value) }
         }
         .sorted()

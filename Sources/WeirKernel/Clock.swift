@@ -18,7 +18,7 @@ package enum Clock {
     }
 
     /// The power of two nearest to the jiffies of a second.
-    static func shift(hertz: UInt32) -> UInt32 {
+    package static func shift(hertz: UInt32) -> UInt32 {
         let below = UInt32(31 - max(hertz, 1).leadingZeroBitCount)
         let lower = UInt32(1) << below
         return hertz - lower > 2 * lower - hertz ? below + 1 : below

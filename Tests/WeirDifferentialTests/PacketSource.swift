@@ -22,6 +22,8 @@ struct PacketSource {
     private var generator: SeededGenerator
     /// First packets, to answer, to repeat and to quote.
     private var sent: [Sent] = []
+    /// First fragments.
+    private var firsts: [Sent] = []
 
     private static let memory = 40
 
@@ -137,11 +139,25 @@ struct PacketSource {
         var spec = PacketSpec(from: isEgress ? local : remote, to: isEgress ? remote : local, protocol: proto)
         spec.destinationPort = pick(RandomWorld.ports)
         spec.icmpType = family == .ipv4 ? pick([8, 0, 3]) : pick([128, 129, 135])
-        let isFirst = chance(2)
+        let isFirst = firsts.isEmpty || chance(3)
+        if !isFirst, !chance(4) {
+            // Of a datagram that has begun.
+            let first = pick(firsts.suffix(3))
+            (spec.source, spec.destination) = (first.spec.source, first.spec.destination)
+            spec.protocol = first.spec.protocol
+            return piece(spec, isFirst: false, chance(8) ? direction : first.direction)
+        }
+        if isFirst { firsts.append(Sent(spec: spec, direction: direction)) }
+        return piece(spec, isFirst: isFirst, direction)
+    }
+
+    private mutating func piece(_ whole: PacketSpec, isFirst: Bool, _ direction: Direction) -> Item {
+        var spec = whole
+        let family = spec.source.family
         let offset: UInt16 = isFirst ? 0 : pick([8, 16, 24, 64, 65520])
         let hasMore = isFirst || chance(2)
         spec.payload = Array(repeating: 0, count: pick([8, 4, 0, 32, 12, 20]))
-        let id: UInt16 = pick([1, 2])
+        let id: UInt16 = chance(6) ? 2 : 1
         if family == .ipv4 {
             spec.ipv4Identification = id
             spec.ipv4Fragment = offset / 8 | (hasMore ? 0x2000 : 0)

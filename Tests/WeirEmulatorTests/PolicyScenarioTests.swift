@@ -181,9 +181,10 @@ struct PolicyScenarioTests {
         let packet = DatapathPacket(frame: [0], interfaceIndex: 1, direction: .egress)
         #expect(datapath.process(packet).verdict == .pass)
         // A revision without a slot behind it, and flags that are none of the revision's business.
-        try node.map(.control).update(UInt32(0).abiBytes, (UInt64(0xff) << 56).abiBytes, mode: .any)
-        #expect(datapath.process(packet).verdict == .pass)
         var control = weir_control()
+        control.word = 0xff << 56
+        try node.map(.control).update(UInt32(0).abiBytes, control.abiBytes, mode: .any)
+        #expect(datapath.process(packet).verdict == .pass)
         control.word = 3
         try node.map(.control).update(UInt32(0).abiBytes, control.abiBytes, mode: .any)
         #expect(datapath.process(packet).reason == .noSlot)

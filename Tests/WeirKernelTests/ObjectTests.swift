@@ -104,7 +104,16 @@ struct ObjectTests {
         #expect(word.load().revision == 41)
         #expect(word.load().activeSlot == 1)
         #expect(word.load().withRevision(42).word == 5 << 56 | 42)
-        #expect(try map.lookup(UInt32(0).abiBytes) == UInt64(5 << 56 | 41).abiBytes)
+        word.store(ConfirmDeadline(revision: 41, tick: 7))
+        #expect(word.loadDeadline() == ConfirmDeadline(revision: 41, tick: 7))
+        #expect(try map.lookup(UInt32(0).abiBytes) == UInt64(5 << 56 | 41).abiBytes + UInt64(41 << 32 | 7).abiBytes)
+        word.store(nil as ConfirmDeadline?)
+        #expect(word.loadDeadline() == nil)
+    }
+
+    @Test("a tick is the power of two of jiffies that is nearest to a second")
+    func ticks() {
+        #expect([100, 250, 300, 1000].map { Clock.shift(hertz: $0) } == [7, 8, 8, 10])
     }
 
     @Test("a fence takes a moment and works again and again")

@@ -277,12 +277,12 @@ struct RefusalTests {
         let pin = fixture.place.pinPath + "/maps/control"
         try run("rm", pin)
         var schema = NodeMap.control.schema
-        schema.valueSize = 16
+        schema.valueSize = 24
         schema.maxEntries = 2
         try KernelMap(creating: schema).pin(at: pin)
         let error = #expect(throws: LoaderError.self) { try fixture.place.apply(HandmadeImage.make(port: 81)) }
         let text = try #require(error).description
-        #expect(text.contains("control: value size is 16, not 8"))
+        #expect(text.contains("control: value size is 24, not 16"))
         #expect(text.contains("control: max entries is 2, not 1"))
         #expect(try !fixture.topology.ping(from: 0, "10.7.0.3"))
         try fixture.place.detach()
