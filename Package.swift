@@ -87,10 +87,13 @@ let package = Package(
                 .product(name: "SystemPackage", package: "swift-system"),
             ],
             swiftSettings: strict),
+        // What the Swift runtime wants of /proc.
+        .target(name: "CStart"),
         .executableTarget(
             name: "weir",
             dependencies: [
-                "WeirABI", "WeirDiagnostics", "WeirSyntax", "WeirModel", "WeirPolicy", "WeirInventory", "WeirMaps",
+                "CStart", "WeirABI", "WeirDiagnostics", "WeirSyntax", "WeirModel", "WeirPolicy", "WeirInventory",
+                "WeirMaps",
                 "WeirImage", "WeirCompiler", "WeirLint", "WeirFlow", "WeirEmulator", "WeirKernel", "WeirLoader",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),

@@ -48,6 +48,28 @@ static inline int weir_map_lookup_batch(int fd, void *in, void *out, void *keys,
 	return bpf_map_lookup_batch(fd, in, out, keys, values, count, &opts);
 }
 
+/*
+ * How many CPUs a per-CPU map has room for. libbpf reads it below /sys; where that is not mounted a map tells: a lookup
+ * writes one value for each, and values that nobody set are zero.
+ */
+static inline int weir_possible_cpus(void)
+{
+	static const __u32 key;
+	__u64 values[8192]; /* x86 has no kernel for more */
+	int count = libbpf_num_possible_cpus(), fd, error;
+	if (count > 0)
+		return count;
+	fd = weir_map_create(BPF_MAP_TYPE_PERCPU_ARRAY, "weir_cpus", sizeof(key), sizeof(values[0]), 1, 0, -1);
+	if (fd < 0)
+		return fd;
+	__builtin_memset(values, 0xff, sizeof(values));
+	error = bpf_map_lookup_elem(fd, &key, values);
+	close(fd);
+	for (count = 0; !error && count < 8192 && !values[count]; count++)
+		;
+	return error ? error : count;
+}
+
 static inline int weir_map_info(int fd, struct bpf_map_info *info)
 {
 	__u32 size = sizeof(*info);

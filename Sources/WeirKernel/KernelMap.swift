@@ -311,7 +311,7 @@ func cString<Field>(_ field: Field) -> String {
 
 /// How many CPUs a per-CPU map has room for.
 package func possibleCPUCount() throws(KernelError) -> Int {
-    let count = libbpf_num_possible_cpus()
+    let (count, _) = LibbpfMessages.capture { weir_possible_cpus() }
     guard count > 0 else { throw KernelError("count", "possible CPUs", result: count) }
     return Int(count)
 }

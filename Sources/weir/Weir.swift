@@ -1,4 +1,5 @@
 import ArgumentParser
+import CStart
 
 @main
 struct Weir: ParsableCommand {
@@ -24,4 +25,16 @@ struct Weir: ParsableCommand {
             StatusCommand.self,
             DetachCommand.self, VersionCommand.self,
         ])
+
+    /// As the process got them: `CommandLine` reads /proc, which a chroot need not have.
+    static func main() { main(arguments) }
+
+    private static var arguments: [String] {
+        var arguments: [String] = []
+        // SAFETY: the strings are the process's own and never change.
+        while let next = unsafe weir_argument(Int32(arguments.count + 1)) {
+            arguments.append(unsafe String(cString: next))
+        }
+        return arguments
+    }
 }
