@@ -166,7 +166,10 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(
             name: "WeirLoaderTests",
-            dependencies: ["WeirABI", "WeirLoader", "WeirKernel", "WeirImage", "WeirMaps", "WeirModel", "TestNetwork"],
+            dependencies: [
+                "weir", "WeirABI", "WeirLoader", "WeirKernel", "WeirNetlink", "WeirImage", "WeirMaps", "WeirModel",
+                "TestNetwork", "WeirTestSupport",
+            ],
             swiftSettings: strict),
         .testTarget(
             name: "WeirConformanceTests",

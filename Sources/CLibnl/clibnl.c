@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <linux/net_namespace.h>
+#include <linux/pkt_cls.h>
 #include <linux/pkt_sched.h>
 #include <linux/rtnetlink.h>
 #include <netlink/msg.h>
@@ -391,6 +392,61 @@ int weir_nl_has_filters(uint32_t ifindex, int egress_hook)
 							 egress_hook ? TC_H_MIN_EGRESS : TC_H_MIN_INGRESS),
 			 },
 			 any_filter);
+}
+
+static int add_filter(struct nlmsghdr *header, void *context)
+{
+	struct list *list = context;
+	struct tcmsg *message = nlmsg_data(header);
+	if (header->nlmsg_type != RTM_NEWTFILTER || !nlmsg_valid_hdr(header, sizeof(*message)))
+		return -EBADMSG;
+	struct nlattr *kind = nlmsg_find_attr(header, sizeof(*message), TCA_KIND);
+	struct nlattr *options = nlmsg_find_attr(header, sizeof(*message), TCA_OPTIONS);
+	/* Each priority begins with a message about no filter. */
+	if (!message->tcm_handle || !kind || !options)
+		return 0;
+	struct weir_nl_filter *out = append(list);
+	if (!out)
+		return list->error;
+	out->priority = TC_H_MAJ(message->tcm_info) >> 16;
+	out->handle = message->tcm_handle;
+	nla_strlcpy(out->kind, kind, sizeof(out->kind));
+	if (strcmp(out->kind, "bpf"))
+		return 0;
+	struct nlattr *id = nla_find(nla_data(options), nla_len(options), TCA_BPF_ID);
+	struct nlattr *name = nla_find(nla_data(options), nla_len(options), TCA_BPF_NAME);
+	struct nlattr *flags = nla_find(nla_data(options), nla_len(options), TCA_BPF_FLAGS);
+	if (id)
+		out->program_id = nla_get_u32(id);
+	if (name)
+		nla_strlcpy(out->name, name, sizeof(out->name));
+	out->direct_action = flags && nla_get_u32(flags) & TCA_BPF_FLAG_ACT_DIRECT;
+	return 0;
+}
+
+int weir_nl_filters(uint32_t ifindex, int egress_hook, struct weir_nl_filter **filters, size_t *count)
+{
+	struct list list = {.size = sizeof(**filters)};
+	struct tcmsg body = {
+		.tcm_family = AF_UNSPEC,
+		.tcm_ifindex = (int)ifindex,
+		.tcm_parent = TC_H_MAKE(TC_H_CLSACT, egress_hook ? TC_H_MIN_EGRESS : TC_H_MIN_INGRESS),
+	};
+	struct nl_msg *message = nlmsg_alloc_simple(RTM_GETTFILTER, NLM_F_REQUEST | NLM_F_DUMP);
+	if (!message)
+		return -ENOMEM;
+	if (nlmsg_append(message, &body, sizeof(body), NLMSG_ALIGNTO)) {
+		nlmsg_free(message);
+		return -ENOMEM;
+	}
+	int seen = ask(message, add_filter, &list);
+	if (seen < 0) {
+		free(list.elements);
+		return seen;
+	}
+	*filters = list.elements;
+	*count = list.count;
+	return 0;
 }
 
 struct errand {
