@@ -340,21 +340,13 @@ package struct Loader: Sendable {
     /// Forgets what no slot and no interface needs any longer.
     private func tidy(_ pins: borrowing PinnedSet) throws {
         try pins.removeOldPrograms()
-        try forgetGoneQdiscs()
+        let attacher = Attacher(layout, state)
+        for interface in try state.load().createdQdiscs.sorted() { try attacher.removeQdiscIfOurs(interface) }
         try state.removeLeftovers(except: try keptDigests(pins.maps))
     }
 
     private func keptDigests(_ maps: PinnedMaps) throws -> [[UInt8]] {
         try (0..<Int(WEIR_SLOT_COUNT)).map { abiBytes(of: try maps.meta(slot: $0).image_digest) }
-    }
-
-    /// Qdiscs go with their interfaces, and indexes are not used again: forget them.
-    private func forgetGoneQdiscs() throws {
-        var saved = try state.load()
-        let present = Set(try Netlink().interfaces().map(\.index))
-        guard !saved.createdQdiscs.isSubset(of: present) else { return }
-        saved.createdQdiscs.formIntersection(present)
-        try state.save(saved)
     }
 }
 

@@ -83,12 +83,17 @@ package final class PolicyProbe: Sendable {
 
     /// Reads the strip between two places: nil where it begins with `old`, changes once at most, and ends with
     /// `new`; else what is wrong. One pair may have met both, the first of it the old policy.
-    package func contradiction(from start: UInt32, to end: UInt32, old: Verdict, new: Verdict) -> String? {
+    ///
+    /// Where clsact itself comes or goes, the kernel takes the interface down and up and loses packets:
+    /// `lossIsPossible` then asks only that nothing is let through which is to be refused.
+    package func contradiction(
+        from start: UInt32, to end: UInt32, old: Verdict, new: Verdict, lossIsPossible: Bool = false
+    ) -> String? {
         for flow in Flow.allCases {
             var found: String?
             // What is on its way arrives.
             for _ in 0..<40 {
-                found = Self.contradiction(strip(start..<end, flow), old: old, new: new)
+                found = Self.contradiction(strip(start..<end, flow), old: old, new: new, lossIsPossible)
                 if found == nil { break }
                 usleep(25_000)
             }
@@ -97,12 +102,21 @@ package final class PolicyProbe: Sendable {
         return nil
     }
 
-    private static func contradiction(_ strip: [Verdict], old: Verdict, new: Verdict) -> String? {
-        var rest = strip[...].drop { $0 == old }
+    private static func contradiction(
+        _ strip: [Verdict], old: Verdict, new: Verdict, _ lossIsPossible: Bool
+    ) -> String? {
+        func isOf(_ policy: Verdict, _ verdict: Verdict) -> Bool {
+            verdict == policy
+                || lossIsPossible && (policy.first || !verdict.first) && (policy.second || !verdict.second)
+        }
+        var rest = strip[...].drop { isOf(old, $0) }
         if old != new {
-            if rest.first == Verdict(first: old.first, second: new.second) { rest = rest.dropFirst() }
-            rest = rest.drop { $0 == new }
-            if rest.isEmpty, strip.last != new { return "no pair was judged by the policy in force in the end" }
+            let mixed = Verdict(first: old.first, second: new.second)
+            if let first = rest.first, isOf(mixed, first) { rest = rest.dropFirst() }
+            rest = rest.drop { isOf(new, $0) }
+            if rest.isEmpty, let last = strip.last, !isOf(new, last) {
+                return "no pair was judged by the policy in force in the end"
+            }
         }
         guard let wrong = rest.first else { return nil }
         let runs = strip.reduce(into: [(Verdict, Int)]()) { runs, verdict in

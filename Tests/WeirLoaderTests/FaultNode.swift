@@ -20,6 +20,9 @@ struct FaultScenario: CustomTestStringConvertible, Codable {
         .init(kind: .detach, mode: "clsact"),
     ]
 
+    /// clsact itself comes or goes.
+    fileprivate var mayLosePackets: Bool { mode == "clsact" && kind != .upgrade }
+
     fileprivate var oldVerdict: PolicyProbe.Verdict {
         switch kind {
         case .firstApply: .both
@@ -121,7 +124,7 @@ final class FaultNode {
         let middle = probe.next()
         probe.contradiction(
             from: start, to: middle, old: scenario.oldVerdict,
-            new: isNew ? scenario.newVerdict : scenario.oldVerdict
+            new: isNew ? scenario.newVerdict : scenario.oldVerdict, lossIsPossible: scenario.mayLosePackets
         ).map { problems.append($0) }
         switch fault {
         case .error: problems += complaints(about: run, isNew: isNew, before, after)
@@ -138,7 +141,8 @@ final class FaultNode {
         }
         probe.contradiction(
             from: scenario.kind == .detach ? probe.next() : middle, to: probe.next(),
-            old: isNew ? scenario.newVerdict : scenario.oldVerdict, new: scenario.newVerdict
+            old: isNew ? scenario.newVerdict : scenario.oldVerdict, new: scenario.newVerdict,
+            lossIsPossible: scenario.mayLosePackets
         ).map { problems.append("afterwards: \($0)") }
         let end = try NodeSnapshot(fixture).settled
         if end != settled.settled { problems.append("in the end: \(end), not \(settled.settled)") }
