@@ -90,7 +90,8 @@ extension Loader {
                 drops: try drops(maps), rules: [], maps: [], problems: [])
             for index in 0..<Int(WEIR_SLOT_COUNT) { status.slots.append(try slotStatus(maps, index, active: slot)) }
             guard let slot else {
-                status.problems.append("no policy is in force, every packet passes: apply starts over, detach removes what is left")
+                status.problems.append(
+                    "no policy is in force, every packet passes: apply starts over, detach removes what is left")
                 return status
             }
             let meta = try maps.meta(slot: slot)

@@ -28,7 +28,10 @@ struct DoctorCommand: ParsableCommand {
 extension DoctorReport {
     fileprivate var text: String {
         var lines = findings.flatMap { finding in
-            ["\(finding.severity.rawValue): \(finding.message) [\(finding.id.rawValue)]", "  remedy: \(finding.remedy)"]
+            [
+                "\(finding.severity.rawValue): \(finding.message) [\(finding.id.rawValue)]",
+                "  remedy: \(finding.remedy)",
+            ]
         }
         if findings.isEmpty {
             lines.append(isLoaded ? "all is well at \(pinPath)" : "all is well; nothing is loaded at \(pinPath)")

@@ -13,7 +13,8 @@ package enum HandmadeImage {
     package static let defaultDenyRule = RuleID(rawValue: 1)
 
     package static func make(
-        port: UInt16, protocols: [UInt8] = [6], pods: [Int] = [2, 3], attachment: (Int) -> Endpoint.Attachment = { .interface("veth-\($0)") }
+        port: UInt16, protocols: [UInt8] = [6], pods: [Int] = [2, 3],
+        attachment: (Int) -> Endpoint.Attachment = { .interface("veth-\($0)") }
     ) -> Image {
         let groupCount = 10
         let open = Action.decided(Decision(.allow)).rawValue

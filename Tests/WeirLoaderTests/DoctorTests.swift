@@ -162,8 +162,8 @@ struct DoctorTests {
             try addFilter(
                 fixture, "prio", "1", "bpf", "da", "object-pinned", try pinForeignProgram(fixture))
         },
-        Condition("a filter of another kind before ours", .warning, [.filterBefore], on: .clsact) { fixture in
-            try addFilter(fixture, "prio", "1", "matchall", "action", "pass")
+        Condition("a classifier without a verdict before ours", .warning, [.filterBefore], on: .clsact) { fixture in
+            try addFilter(fixture, "prio", "1", "bpf", "object-pinned", try pinForeignProgram(fixture))
         },
         Condition("flows up to the brim", .warning, [.conntrackFull]) { fixture in
             let flows = try map(fixture, "conntrack_new")
@@ -186,7 +186,8 @@ struct DoctorTests {
             try run("sh", "-c", "echo { > \(fixture.place.stateDirectory)/state.json")
         },
         Condition("files that belong to nothing", .warning, [.stateLeftovers]) { fixture in
-            try run("touch", fixture.place.stateDirectory + "/image-00ff", fixture.place.stateDirectory + "/state.json.tmp")
+            try run(
+                "touch", fixture.place.stateDirectory + "/image-00ff", fixture.place.stateDirectory + "/state.json.tmp")
         },
         Condition("no image of the policy in force", .warning, [.imageMissing]) { fixture in
             try run("sh", "-c", "rm \(fixture.place.stateDirectory)/image-*")
@@ -227,6 +228,17 @@ struct DoctorTests {
         #expect(report.findings.allSatisfy { !$0.remedy.isEmpty })
         #expect(try fixture.traces() == traces)
         #expect(try place.onNode { try place.loader().examine() } == report)
+    }
+
+    @Test("every id is in ARCHITECTURE.md")
+    func documented() throws {
+        let package = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+            .deletingLastPathComponent()
+        let page = try String(contentsOf: package.appending(path: "ARCHITECTURE.md"), encoding: .utf8)
+        let section = try #require(page.components(separatedBy: "\n## What doctor finds\n").dropFirst().first)
+        let rows = section.components(separatedBy: "\n## ")[0].split(separator: "\n").filter { $0.hasPrefix("| `") }
+        let ids = rows.flatMap { $0.split(separator: "|")[0].split(separator: "`").filter { $0.contains("-") } }
+        #expect(ids.map(String.init).sorted() == Finding.ID.allCases.map(\.rawValue).sorted())
     }
 
     @Test("another namespace is said, and nothing of its interfaces is judged")

@@ -22,7 +22,9 @@ struct FaultTests {
         try check(node, pairs)
     }
 
-    @Test("kill -9 at one call: the old policy or the new one, and the next run completes it", arguments: FaultScenario.all)
+    @Test(
+        "kill -9 at one call: the old policy or the new one, and the next run completes it",
+        arguments: FaultScenario.all)
     func killed(scenario: FaultScenario) throws {
         let node = try FaultNode(scenario)
         try check(node, node.calls.map { ($0, .kill) })

@@ -45,7 +45,8 @@ struct TracedRun {
 
     /// Calls that cannot fail, or whose failure is the C library's own business.
     private static let ignored: Set<String> = [
-        "brk", "getpid", "gettid", "futex", "exit_group", "rt_sigaction", "rt_sigprocmask", "clock_nanosleep", "mprotect",
+        "brk", "getpid", "gettid", "futex", "exit_group", "rt_sigaction", "rt_sigprocmask", "clock_nanosleep",
+        "mprotect",
         "sched_getaffinity", "uname", "madvise",
     ]
 
@@ -62,7 +63,8 @@ struct TracedRun {
             ordinals[name, default: 0] += 1
             // What comes before is the dynamic linker's, and the policy is read.
             concerned =
-                concerned || name != "execve" && (line.contains("\"\(place.pinPath)") || line.contains("/lock\""))
+                concerned || name == "bpf"
+                || name != "execve" && (line.contains("\"\(place.pinPath)") || line.contains("/lock\""))
             guard concerned, !ignored.contains(name) else { continue }
             run.calls.append(Call(name: name, ordinal: ordinals[name, default: 0], text: String(line.prefix(160))))
         }
@@ -84,7 +86,10 @@ struct TracedRun {
         _ tracer: [String], _ arguments: [String], on place: LoaderFixture.Place
     ) throws -> TracedRun {
         let words =
-            ["env", "SWIFT_BACKTRACE=enable=no", "nsenter", "--net=/run/netns/\(place.node)", "timeout", "-s", "KILL", "60"] + tracer
+            [
+                "env", "SWIFT_BACKTRACE=enable=no", "nsenter", "--net=/run/netns/\(place.node)", "timeout", "-s",
+                "KILL", "60",
+            ] + tracer
             + [try builtExecutable()] + arguments
             + ["--pin-path", place.pinPath, "--state-dir", place.stateDirectory, "--timeout", "2"]
         // Standard output is the policy's; what is wrong is on the other stream.

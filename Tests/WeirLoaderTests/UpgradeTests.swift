@@ -57,8 +57,9 @@ struct UpgradeTests {
         #expect(try conversation.isAnswered("after"))
         let kept = try #require(try KernelMap.pinned(at: place.pinPath + "/maps/conntrack"))
         #expect(kept.id == conntrack.id)
-        #expect(try kept.entries().map(\.key).sorted { $0.lexicographicallyPrecedes($1) }
-            == flows.sorted { $0.lexicographicallyPrecedes($1) })
+        #expect(
+            try kept.entries().map(\.key).sorted { $0.lexicographicallyPrecedes($1) }
+                == flows.sorted { $0.lexicographicallyPrecedes($1) })
         // What the other policy refuses ends, whatever programs enforce it.
         _ = try place.apply(HandmadeImage.make(port: 81))
         #expect(try !conversation.isAnswered("refused"))
