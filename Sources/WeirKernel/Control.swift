@@ -1,6 +1,7 @@
 internal import CLibbpf
 internal import SystemPackage
 internal import WeirABI
+internal import WeirImage
 package import WeirMaps
 
 /// The word of `control`: the policy revision, whose low bit is the active slot, and flags above it.
@@ -10,7 +11,7 @@ package struct ControlValue: Hashable, Sendable {
 
     private static var revisionMask: UInt64 { 1 << UInt64(WEIR_REVISION_BITS) - 1 }
 
-    /// 0: no policy was ever committed.
+    /// 0: no policy is in force: nothing was ever committed, or a detach has begun.
     package var revision: UInt64 { word & Self.revisionMask }
     package var isCommitted: Bool { revision != 0 }
     package var activeSlot: Int { Int(revision & 1) }
@@ -51,6 +52,28 @@ package struct ConfirmDeadline: Hashable, Sendable {
     var word: UInt64 { UInt64(revision) << UInt64(WEIR_CONFIRM_REVISION_SHIFT) | UInt64(tick) }
 
     package func concerns(_ value: ControlValue) -> Bool { revision == UInt32(truncatingIfNeeded: value.revision) }
+}
+
+/// What `control` says, read without a mapping, which a frozen map refuses.
+package struct ControlState: Hashable, Sendable {
+    package var value: ControlValue
+    package var deadline: ConfirmDeadline?
+
+    package init(reading control: KernelMap) throws(KernelError) {
+        do throws(MapError) {
+            guard let bytes = try control.lookup(nativeBytes(0)), let words = weir_control(abiBytes: bytes) else {
+                throw .invalid
+            }
+            value = ControlValue(word: UInt64(words.word))
+            deadline = ConfirmDeadline(word: UInt64(words.confirm))
+        } catch { throw KernelError("read", "'\(control.schema.name)'", error) }
+    }
+
+    /// What a packet at that tick takes for the word.
+    package func inForce(at tick: UInt32) -> ControlValue {
+        guard let deadline, deadline.concerns(value), tick > deadline.tick else { return value }
+        return value.withRevision(value.revision + 1)
+    }
 }
 
 /// `control` mapped into memory: a store is seen whole by every packet that starts after it.

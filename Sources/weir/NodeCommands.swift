@@ -106,6 +106,7 @@ struct DetachCommand: ParsableCommand {
         if let outcome {
             lines = ["detached \(outcome.detached.count) hooks and removed \(place.pinPath)"]
             lines += outcome.detached.map { "  \($0)" }
+            if !outcome.wasAtOnce { lines.append("hook by hook: the programs read no 'control' that can be written") }
         }
         try refusing { try Terminal.output(lines.joined(separator: "\n") + "\n") }
     }
