@@ -167,6 +167,7 @@ static int parse_link(struct nlmsghdr *header, void *context)
 	if (!out)
 		return list->error;
 	out->ifindex = (uint32_t)message->ifi_index;
+	out->hardware = message->ifi_type;
 	out->flags = message->ifi_flags;
 	out->peer_ifindex = peer ? nla_get_u32(peer) : 0;
 	out->peer_netns_id = peer_netns ? (int32_t)nla_get_u32(peer_netns) : -1;

@@ -21,6 +21,9 @@ package struct Image: Hashable, Sendable {
         /// nil for the host, which has no interface of its own.
         package var attachment: Endpoint.Attachment?
 
+        /// The node itself, under a host firewall.
+        package var isHost: Bool { attachment == nil && name == Image.hostName }
+
         package init(
             name: String, id: UInt32, addresses: [IPAddress], value: [UInt8], attachment: Endpoint.Attachment?
         ) {
@@ -72,7 +75,7 @@ package struct Image: Hashable, Sendable {
     package func endpointEntries(interfaces: [UInt32: UInt32], hostDevices: [UInt32] = []) -> [MapEntry] {
         endpoints.flatMap { record in
             let indexes =
-                record.attachment == nil && record.name == Self.hostName
+                record.isHost
                 ? Set(hostDevices.isEmpty ? [] : hostDevices + [0]) : Set(interfaces[record.id].map { [$0] } ?? [])
             return indexes.map { MapEntry(key: $0.abiBytes, value: record.value) }
         }

@@ -3,7 +3,7 @@ internal import WeirABI
 package import WeirFlow
 package import WeirImage
 internal import WeirMaps
-internal import WeirModel
+package import WeirModel
 
 /// Judges flows with the real programs of a private object: nothing is attached, nothing is pinned, and the maps
 /// go with this value.
@@ -100,12 +100,24 @@ package final class KernelJudge: FlowJudge {
     }
 }
 
-/// The names of the object's programs, one per direction.
+/// The names of the object's programs.
 package enum ProgramName {
     package static let fromEndpoint = "weir_from_endpoint"
     package static let toEndpoint = "weir_to_endpoint"
     /// The same for devices without a link-layer header.
     package static let fromEndpointL3 = "weir_from_endpoint_l3"
     package static let toEndpointL3 = "weir_to_endpoint_l3"
+    /// Attached nowhere: the programs' clock.
     package static let readTick = "weir_read_tick"
+
+    /// Those that judge packets.
+    package static let judging = [fromEndpoint, fromEndpointL3, toEndpoint, toEndpointL3]
+
+    /// The one for a direction, as endpoint or node sees it.
+    package static func judging(_ direction: Direction, hasEthernet: Bool) -> String {
+        switch direction {
+        case .egress: hasEthernet ? fromEndpoint : fromEndpointL3
+        case .ingress: hasEthernet ? toEndpoint : toEndpointL3
+        }
+    }
 }

@@ -66,13 +66,11 @@ struct Attacher: ~Copyable {
         self.state = state
     }
 
-    func attach(
-        _ programs: borrowing Programs, to hook: Hook, named name: String, as kind: AttachKind
-    ) throws {
+    func attach(_ programs: Programs, _ plan: HookPlan, to hook: Hook, as kind: AttachKind) throws {
         switch kind {
         case .tcx:
-            let pin = layout.link(name, hook)
-            try programs.with(hook.direction) { program in
+            let pin = layout.link(plan.interface, hook)
+            try programs.with(plan.program) { program in
                 let link = try TCXLink(program, interface: hook.interface, direction: hook.direction)
                 // A pin of that name belongs to a link that a survey did not count: its interface is gone.
                 try Files.removeFile(pin)
@@ -88,7 +86,7 @@ struct Attacher: ~Copyable {
                     try state.save(saved)
                 }
             }
-            try programs.with(hook.direction) { program in
+            try programs.with(plan.program) { program in
                 try ClassicFilter.attach(
                     program, interface: hook.interface, direction: hook.direction, replacing: false)
             }

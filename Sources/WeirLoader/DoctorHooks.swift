@@ -46,7 +46,10 @@ extension Loader {
         let names = Dictionary((image?.endpoints ?? []).map { ($0.id, $0.name) }) { $1 }
         var known: [UInt32: String] = [:]
         for entry in try read(try maps(.endpoints), word.activeSlot) {
-            guard let index = UInt32(abiBytes: entry.key), let value = weir_endpoint(abiBytes: entry.value) else {
+            // Index 0 is the node, for its own endpoints.
+            guard let index = UInt32(abiBytes: entry.key), index != 0,
+                let value = weir_endpoint(abiBytes: entry.value)
+            else {
                 continue
             }
             known[index] = names[value.id] ?? "endpoint \(value.id)"
@@ -83,7 +86,7 @@ extension Loader {
                     interface: interface, direction: hook.direction, kind: kind, programID: id, name: name,
                     isBefore: isBefore))
             // Another weir leaves to others what it allows. The kernel keeps 15 bytes of a name.
-            let harmless = [ProgramName.fromEndpoint, ProgramName.toEndpoint].map { String($0.prefix(15)) }
+            let harmless = ProgramName.judging.map { String($0.prefix(15)) }
             guard isBefore, !harmless.contains(name) else { return }
             let who = id.map { "program '\(name)' (id \($0))" } ?? "a filter of kind '\(name)'"
             if let filter {

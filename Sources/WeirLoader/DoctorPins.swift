@@ -37,7 +37,7 @@ extension Loader {
                 .error, .controlFrozen, "'control' is frozen: no policy can be committed any more",
                 remedy: "weir detach, then weir apply …")
         }
-        let word = try ControlState(reading: maps(.control)).value
+        let word = try inForce(try ControlState(reading: maps(.control)))
         guard word.isCommitted else {
             report.add(
                 .error, .notEnforcing, "no policy is in force: a first apply or a detach ended half-way",

@@ -3,7 +3,7 @@ internal import WeirABI
 package import WeirImage
 internal import WeirKernel
 package import WeirMaps
-internal import WeirModel
+package import WeirModel
 internal import WeirNetlink
 
 package enum AttachMode: String, Hashable, Sendable, CaseIterable {
@@ -46,6 +46,18 @@ package struct Loader: Sendable {
         package var attachMode = AttachMode.automatic
         package var lockTimeout = Duration.seconds(10)
         package var programs = DatapathOptions.defaults
+        /// The node's devices under a host firewall; nil: those with its addresses or a default route.
+        package var devices: [String]?
+        /// Policy drops of the whole node are reported and pass.
+        package var isAudited = false
+        /// Apply a host policy that cuts the session it runs in, or an API server.
+        package var isForced = false
+        /// The session that must survive: SSH_CONNECTION of the environment, as sshd sets it.
+        package var session: RemoteSession?
+        /// API servers that the node must still reach.
+        package var apiServers: [IPAddress] = []
+        /// After this time without `confirm`, the programs go back to the policy before.
+        package var confirmWithin: Duration?
 
         package init() {}
     }
@@ -150,6 +162,7 @@ package struct Loader: Sendable {
 
         let survey = try AttachmentSurvey(layout, ownPrograms: try PinnedSet.programIDs(layout))
         let control = try ControlWord(try pins.maps(.control))
+        try settle(control, pins.maps, pins.programs)
         let changes = AttachmentChanges(
             survey, checked, programs: pins.programs.ids, mode: options.attachMode)
         let word = control.load()
@@ -158,6 +171,7 @@ package struct Loader: Sendable {
             try tidy(pins)
             return Outcome(result: .unchanged, revision: word.revision, slot: word.activeSlot)
         }
+        try requireNothingPending(control)
         return try commit(image, generation, checked, pins, control, changes, step)
     }
 
@@ -166,7 +180,8 @@ package struct Loader: Sendable {
         _ control: borrowing ControlWord, _ changes: AttachmentChanges, _ step: (ApplyStep) throws -> Void
     ) throws -> Outcome {
         let before = control.load()
-        let after = before.withRevision(before.revision + 1)
+        var after = before.withRevision(before.revision + 1)
+        after.isAudited = options.isAudited
         let slot = after.activeSlot
         let fence = try Fence(try pins.maps(.fence))
         let attacher = Attacher(layout, state)
@@ -208,6 +223,10 @@ package struct Loader: Sendable {
             saved.namespace = checked.node.namespace
             try state.save(saved)
             try change(changes, pins.programs, attacher, &undo, &outcome, step)
+            if options.confirmWithin != nil, try pins.maps.meta(slot: 1 - slot).state != WEIR_SLOT_READY.rawValue {
+                try placeNothing(in: 1 - slot, pins.maps, node: image.node)
+            }
+            control.store(try deadline(for: after, pins.programs))
         } catch {
             // The error that matters is the first; what cannot be taken back now is the next apply's to recover.
             undo.run()
@@ -231,9 +250,14 @@ package struct Loader: Sendable {
         return outcome
     }
 
+    private func deadline(for value: ControlValue, _ programs: Programs) throws -> ConfirmDeadline? {
+        guard let within = options.confirmWithin else { return nil }
+        return ConfirmDeadline(revision: value.revision, tick: try programs.tick() + (try Clock.ticks(within)))
+    }
+
     /// New programs on hooks that run an old one, and programs on hooks that run none.
     private func change(
-        _ changes: AttachmentChanges, _ programs: borrowing Programs, _ attacher: borrowing Attacher,
+        _ changes: AttachmentChanges, _ programs: Programs, _ attacher: borrowing Attacher,
         _ undo: inout Undo, _ outcome: inout Outcome, _ step: (ApplyStep) throws -> Void
     ) throws {
         for (hook, attachment) in changes.outdated.sorted(by: { $0.key < $1.key }) {
@@ -242,16 +266,17 @@ package struct Loader: Sendable {
                 guard let old = try Program.withID(attachment.programID) else { return }
                 try Attacher(layout, state).swap(hook, attachment, to: old)
             }
-            try programs.with(hook.direction) { try attacher.swap(hook, attachment, to: $0) }
+            guard let plan = changes.plans[hook] else { continue }
+            try programs.with(plan.program) { try attacher.swap(hook, attachment, to: $0) }
             outcome.swapped.append(describe(hook, attachment.kind, changes.names))
             try step(.attached)
         }
         for new in changes.missing {
             let (layout, state) = (self.layout, self.state)
             undo.add {
-                try Attacher(layout, state).detach(new.hook, new.kind, pin: layout.link(new.name, new.hook))
+                try Attacher(layout, state).detach(new.hook, new.kind, pin: layout.link(new.plan.interface, new.hook))
             }
-            try attacher.attach(programs, to: new.hook, named: new.name, as: new.kind)
+            try attacher.attach(programs, new.plan, to: new.hook, as: new.kind)
             outcome.attached.append(describe(new.hook, new.kind, changes.names))
             try step(.attached)
         }
@@ -287,7 +312,8 @@ package struct Loader: Sendable {
             throw LoaderError.refused(
                 "this kernel has no tcx", hint: "tcx needs Linux 6.6; use --attach clsact or auto")
         }
-        let node = try NodePart(image)
+        let node = try NodePart(image, devices: options.devices)
+        try HostAccess(image, options).check()
         let contents = try SlotContents(
             image: image, endpoints: node.endpoints, ipcache: node.ipcache, extraRoom: true)
         let impossible = contents.impossibleMaps
@@ -331,7 +357,7 @@ package struct Loader: Sendable {
     func isInForce(
         _ image: Image, _ checked: Checked, _ control: ControlValue, _ maps: PinnedMaps
     ) throws -> Bool {
-        guard control.isCommitted else { return false }
+        guard control.isCommitted, control.isAudited == options.isAudited else { return false }
         let meta = try maps.meta(slot: control.activeSlot)
         return meta.state == WEIR_SLOT_READY.rawValue && abiBytes(of: meta.image_digest) == image.digest
             && abiBytes(of: meta.node_digest) == checked.node.digest
@@ -354,7 +380,7 @@ package struct Loader: Sendable {
 struct AttachmentChanges {
     struct New: Hashable {
         var hook: Hook
-        var name: String
+        var plan: HookPlan
         var kind: AttachKind
     }
 
@@ -367,12 +393,14 @@ struct AttachmentChanges {
     var deadPins: [String]
     /// Of every interface, for people.
     var names: [UInt32: String]
+    /// Everything that should run.
+    var plans: [Hook: HookPlan]
 
     var isEmpty: Bool { missing.isEmpty && outdated.isEmpty && stale.isEmpty && deadPins.isEmpty }
 
-    /// `programs`: the ids of those that should run.
+    /// `programs`: the ids of those that should run, by name.
     init(
-        _ survey: AttachmentSurvey, _ checked: Loader.Checked, programs: [Direction: UInt32], mode: AttachMode
+        _ survey: AttachmentSurvey, _ checked: Loader.Checked, programs: [String: UInt32], mode: AttachMode
     ) {
         deadPins = survey.deadPins
         names = survey.names
@@ -382,18 +410,18 @@ struct AttachmentChanges {
             case .tcx: .tcx
             case .clsact: .clsact
             }
-        let hooks = checked.node.hooks
-        for (hook, name) in hooks.sorted(by: { $0.key < $1.key }) {
+        plans = checked.node.hooks
+        for (hook, plan) in plans.sorted(by: { $0.key < $1.key }) {
             let attachment = survey.attached[hook]
             if let attachment, wanted == nil || wanted == attachment.kind {
-                if attachment.programID != programs[hook.direction] { outdated[hook] = attachment }
+                if attachment.programID != programs[plan.program] { outdated[hook] = attachment }
             } else {
                 stale[hook] = attachment
                 let kind = wanted ?? (checked.features.hasTCX ? .tcx : .clsact)
-                missing.append(New(hook: hook, name: name, kind: kind))
+                missing.append(New(hook: hook, plan: plan, kind: kind))
             }
         }
-        for (hook, attachment) in survey.attached where hooks[hook] == nil { stale[hook] = attachment }
+        for (hook, attachment) in survey.attached where plans[hook] == nil { stale[hook] = attachment }
     }
 }
 

@@ -11,24 +11,22 @@ struct NodePart {
     let namespace: NamespaceIdentity
     /// By endpoint id.
     let interfaces: [UInt32: NetworkInterface]
+    /// The node's own, under a host firewall; sorted by index.
+    let devices: [NetworkInterface]
     /// Sorted `endpoints` entries.
     let endpoints: [MapEntry]
     /// The image's `ipcache4` and `ipcache6` with the node's addresses, sorted.
     let ipcache: [SlotMap: [MapEntry]]
 
     /// Throws every endpoint whose interface is not found, not only the first.
-    init(_ image: Image) throws {
+    init(_ image: Image, devices named: [String]?) throws {
         namespace = try .current()
         let finder = try InterfaceFinder()
         var found: [UInt32: NetworkInterface] = [:]
         var owners: [UInt32: String] = [:]
         var failures: [InterfaceNotFound] = []
         for record in image.endpoints {
-            guard let attachment = record.attachment else {
-                throw LoaderError.refused(
-                    "the image has a host firewall, which this weir judges but does not load",
-                    hint: "leave out --host-firewall; compile and verdict take it")
-            }
+            guard let attachment = record.attachment else { continue }
             do {
                 let interface = try finder.interface(
                     of: record.name, addresses: record.addresses, attachment: attachment)
@@ -42,8 +40,54 @@ struct NodePart {
         }
         guard failures.isEmpty else { throw LoaderError.interfaces(failures) }
         interfaces = found
-        endpoints = image.endpointEntries(interfaces: found.mapValues(\.index))
+        devices =
+            image.endpoints.contains(where: \.isHost)
+            ? try Self.devices(named, nodeAddresses: image.nodeAddresses, endpoints: Set(found.values.map(\.index))) : []
+        endpoints = image.endpointEntries(
+            interfaces: found.mapValues(\.index), hostDevices: devices.map(\.index))
         ipcache = try Self.ipcache(image, nodeAddresses: Self.ownAddresses())
+    }
+
+    /// Those asked for, or those that have one of the node's addresses or a default route.
+    private static func devices(
+        _ named: [String]?, nodeAddresses: [IPAddress], endpoints: Set<UInt32>
+    ) throws -> [NetworkInterface] {
+        let netlink = Netlink()
+        let present = try netlink.interfaces()
+        let chosen: [NetworkInterface]
+        if let named {
+            chosen = try named.map { name in
+                guard let interface = present.first(where: { $0.name == name }) else {
+                    throw LoaderError.refused("there is no device '\(name)'", hint: "see ip link, and --devices")
+                }
+                return interface
+            }
+        } else {
+            let addresses = Set(nodeAddresses)
+            let indexes = try netlink.defaultRouteInterfaces()
+                .union(try netlink.addresses().filter { addresses.contains($0.address) }.map(\.interface))
+            chosen = present.filter { indexes.contains($0.index) && $0.link != .loopback && !endpoints.contains($0.index) }
+        }
+        guard !chosen.isEmpty else {
+            throw LoaderError.refused(
+                "no device has an address of the node or a default route", hint: "name them: --devices eth0")
+        }
+        for device in chosen {
+            switch device.link {
+            case .ethernet, .none: break
+            case .loopback:
+                throw LoaderError.refused(
+                    "'\(device.name)' is the loopback, which no host policy may cut", hint: "leave it out of --devices")
+            case .other:
+                throw LoaderError.refused(
+                    "'\(device.name)' has a link layer that weir cannot read", hint: "leave it out of --devices")
+            }
+            guard !endpoints.contains(device.index) else {
+                throw LoaderError.refused(
+                    "'\(device.name)' is an endpoint's interface", hint: "leave it out of --devices")
+            }
+        }
+        return chosen.sorted { $0.index < $1.index }
     }
 
     /// Addresses that peers know the node by: loopback and link-local ones mean something else on every machine.
@@ -88,14 +132,30 @@ struct NodePart {
         return Array(hash.finalize())
     }
 
-    /// Both hooks of every endpoint's interface, with the interface's name.
-    var hooks: [Hook: String] {
-        var hooks: [Hook: String] = [:]
-        for interface in interfaces.values {
-            for direction in Direction.allCases {
-                hooks[Hook(interface: interface.index, direction: direction)] = interface.name
+    /// Both hooks of every endpoint's interface and of every device of the node's.
+    var hooks: [Hook: HookPlan] {
+        var hooks: [Hook: HookPlan] = [:]
+        for direction in Direction.allCases {
+            for interface in interfaces.values {
+                hooks[Hook(interface: interface.index, direction: direction)] = HookPlan(
+                    interface: interface.name, program: ProgramName.judging(direction, hasEthernet: true))
+            }
+            for device in devices {
+                // What an endpoint sends enters the host at its interface; what the node sends leaves by its device.
+                hooks[Hook(interface: device.index, direction: direction)] = HookPlan(
+                    interface: device.name,
+                    program: ProgramName.judging(
+                        direction == .egress ? .ingress : .egress, hasEthernet: device.link == .ethernet))
             }
         }
         return hooks
     }
+}
+
+/// What should run on a hook.
+struct HookPlan: Hashable {
+    /// Its name.
+    var interface: String
+    /// The program's name.
+    var program: String
 }

@@ -36,43 +36,58 @@ struct Hook: Hashable, Comparable {
     }
 }
 
-/// The programs of both directions.
-struct Programs: ~Copyable {
-    private let fromEndpoint: Program
-    private let toEndpoint: Program
+/// The programs of one object, by name.
+struct Programs {
+    private let judging: [String: SharedProgram]
+    private let readTick: SharedProgram
 
-    init(_ object: borrowing BPFObject) throws {
-        let from = try object.program(ProgramName.fromEndpoint)
-        let to = try object.program(ProgramName.toEndpoint)
-        fromEndpoint = from
-        toEndpoint = to
+    /// A program that several hooks refer to.
+    private final class SharedProgram {
+        let program: Program
+        init(_ program: consuming Program) { self.program = program }
     }
 
-    /// nil where they are not pinned there.
+    init(_ object: borrowing BPFObject) throws {
+        var judging: [String: SharedProgram] = [:]
+        for name in ProgramName.judging { judging[name] = SharedProgram(try object.program(name)) }
+        self.judging = judging
+        readTick = SharedProgram(try object.program(ProgramName.readTick))
+    }
+
+    /// nil where they are not pinned there, all of them.
     init?(pinnedIn directory: String) throws {
-        guard let from = try Program.pinned(at: "\(directory)/\(ProgramName.fromEndpoint)"),
-            let to = try Program.pinned(at: "\(directory)/\(ProgramName.toEndpoint)")
-        else { return nil }
-        fromEndpoint = from
-        toEndpoint = to
+        var judging: [String: SharedProgram] = [:]
+        for name in ProgramName.judging {
+            guard let program = try Program.pinned(at: "\(directory)/\(name)") else { return nil }
+            judging[name] = SharedProgram(program)
+        }
+        guard let readTick = try Program.pinned(at: "\(directory)/\(ProgramName.readTick)") else { return nil }
+        self.judging = judging
+        self.readTick = SharedProgram(readTick)
     }
 
     func pin(in directory: String) throws {
-        try fromEndpoint.pin(at: "\(directory)/\(ProgramName.fromEndpoint)")
-        try toEndpoint.pin(at: "\(directory)/\(ProgramName.toEndpoint)")
+        for (name, shared) in judging.sorted(by: { $0.key < $1.key }) { try shared.program.pin(at: "\(directory)/\(name)") }
+        try readTick.program.pin(at: "\(directory)/\(ProgramName.readTick)")
     }
 
-    var ids: [Direction: UInt32] { [.egress: fromEndpoint.id, .ingress: toEndpoint.id] }
+    /// By name.
+    var ids: [String: UInt32] { judging.mapValues(\.program.id) }
 
-    func mapIDs(_ direction: Direction) -> [UInt32] {
-        direction == .egress ? fromEndpoint.mapIDs : toEndpoint.mapIDs
+    /// The maps that every one of them reads.
+    var mapIDs: Set<UInt32> {
+        let all = judging.values.map { Set($0.program.mapIDs) }
+        return all.dropFirst().reduce(all.first ?? []) { $0.intersection($1) }
     }
 
-    func with<Value>(_ direction: Direction, _ body: (borrowing Program) throws -> Value) throws -> Value {
-        switch direction {
-        case .egress: try body(fromEndpoint)
-        case .ingress: try body(toEndpoint)
+    /// The programs' clock now, in ticks.
+    func tick() throws -> UInt32 { try Clock.now(readTick.program) }
+
+    func with<Value>(_ name: String, _ body: (borrowing Program) throws -> Value) throws -> Value {
+        guard let shared = judging[name] else {
+            throw KernelError("find", "program '\(name)'", errno: .noSuchFileOrDirectory)
         }
+        return try body(shared.program)
     }
 }
 
@@ -238,13 +253,11 @@ struct PinnedSet: ~Copyable {
             throw FileError("open programs in", directory, errno: .noSuchFileOrDirectory)
         }
         // A program that reads other maps than we write would enforce nothing that we do.
-        for direction in Direction.allCases {
-            for map in [try maps(.control).id, try maps(.endpoints).id, try maps(.peers).id]
-            where !programs.mapIDs(direction).contains(map) {
-                throw KernelError(
-                    "use", "the programs in \(directory)", errno: .invalidArgument,
-                    hint: "they do not read the maps pinned beside them; detach, then apply again")
-            }
+        for map in [try maps(.control).id, try maps(.endpoints).id, try maps(.peers).id]
+        where !programs.mapIDs.contains(map) {
+            throw KernelError(
+                "use", "the programs in \(directory)", errno: .invalidArgument,
+                hint: "they do not read the maps pinned beside them; detach, then apply again")
         }
         return programs
     }
@@ -269,7 +282,7 @@ struct PinnedSet: ~Copyable {
     static func programIDs(_ layout: PinLayout) throws -> Set<UInt32> {
         var ids: Set<UInt32> = []
         for name in try Files.list(layout.programs) ?? [] {
-            for program in [ProgramName.fromEndpoint, ProgramName.toEndpoint] {
+            for program in ProgramName.judging {
                 if let program = try Program.pinned(at: "\(layout.programs)/\(name)/\(program)") {
                     ids.insert(program.id)
                 }

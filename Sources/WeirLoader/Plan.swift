@@ -53,15 +53,15 @@ extension Loader {
             let names = checked.node.interfaces
             var plan = Plan(
                 hasChanges: true, isFirst: true, imageDigest: image.digest.hexadecimal, activeDigest: nil,
-                endpoints: image.endpoints.compactMap { record in
-                    names[record.id].map {
+                endpoints: image.endpoints.flatMap { record in
+                    (record.isHost ? checked.node.devices : names[record.id].map { [$0] } ?? []).map {
                         Plan.EndpointInterface(endpoint: record.name, interface: $0.name, index: $0.index)
                     }
                 }, attach: [], detach: [], swap: [], maps: [], estimatedBytes: checked.contents.estimatedBytes)
             guard try Files.exists(layout.root), try !isReleased() else {
                 let kind: AttachKind = options.attachMode != .clsact && checked.features.hasTCX ? .tcx : .clsact
                 plan.attach = checked.node.hooks.sorted { $0.key < $1.key }
-                    .map { describe($0.key, kind, [$0.key.interface: $0.value]) }
+                    .map { describe($0.key, kind, [$0.key.interface: $0.value.interface]) }
                 plan.maps = changes(from: [:], of: nil, to: checked.contents, of: image)
                 return plan
             }
@@ -93,7 +93,7 @@ extension Loader {
     }
 
     /// Empty where they are not loaded yet: then every hook runs another version.
-    private func programIDs(in directory: String) throws -> [Direction: UInt32] {
+    private func programIDs(in directory: String) throws -> [String: UInt32] {
         guard let programs = try Programs(pinnedIn: directory) else { return [:] }
         return programs.ids
     }

@@ -26,6 +26,7 @@ extension Loader {
         try requireSameNamespace(try .current())
         let maps = try PinnedMaps(pinnedIn: layout.root)
         let control = try ControlWord(try maps(.control))
+        try settle(control, maps, try pinnedPrograms())
         let before = control.load()
         guard before.isCommitted else {
             throw LoaderError.refused("no policy was ever committed", hint: "apply a policy first")
@@ -47,6 +48,7 @@ extension Loader {
             throw LoaderError.refused(
                 "the earlier policy knows other endpoints than the node has now", hint: "apply the one you want")
         }
+        control.store(nil as ConfirmDeadline?)
         control.store(after)
         do { try Fence(try maps(.fence)).wait() } catch {
             throw LoaderError.afterCommit(revision: after.revision, LoaderError(error))

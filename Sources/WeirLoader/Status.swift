@@ -70,6 +70,10 @@ package struct NodeStatus: Hashable, Sendable, Codable {
     }
 
     package var pinPath: String
+    /// Policy drops of the whole node are reported and pass.
+    package var isAudited: Bool
+    /// Until the policy in force goes away, unless it is confirmed; nil where it stays.
+    package var secondsToConfirm: Double?
     /// 0: no policy is in force.
     package var revision: UInt64
     package var activeSlot: Int?
@@ -93,13 +97,24 @@ extension Loader {
         try bordered {
             guard try Files.exists(layout.root) else { return nil }
             let maps = try PinnedMaps(pinnedIn: layout.root)
-            let word = try ControlState(reading: maps(.control)).value
+            let control = try ControlState(reading: maps(.control))
+            let word = try inForce(control)
             let slot = word.isCommitted ? word.activeSlot : nil
             var status = NodeStatus(
-                pinPath: layout.root, revision: word.revision, activeSlot: slot, node: nil, slots: [], endpoints: [],
+                pinPath: layout.root, isAudited: word.isAudited, revision: word.revision, activeSlot: slot, node: nil, slots: [], endpoints: [],
                 drops: [], insertFailures: [], rules: [], maps: [], problems: [])
             try countDrops(maps, into: &status)
             for index in 0..<Int(WEIR_SLOT_COUNT) { status.slots.append(try slotStatus(maps, index, active: slot)) }
+            if let deadline = control.deadline, deadline.concerns(control.value) {
+                if word == control.value {
+                    let tick = try pinnedPrograms().tick()
+                    status.secondsToConfirm =
+                        try Clock.duration(ticks: deadline.tick > tick ? deadline.tick - tick : 0) / .seconds(1)
+                } else {
+                    status.problems.append(
+                        "revision \(control.value.revision) was not confirmed in time: the earlier policy is in force")
+                }
+            }
             guard let slot else {
                 status.problems.append(
                     "no policy is in force, every packet passes: apply starts over, detach removes what is left")
@@ -115,12 +130,18 @@ extension Loader {
         }
     }
 
+    /// What packets take for the word now.
+    func inForce(_ control: ControlState) throws -> ControlValue {
+        guard let deadline = control.deadline, deadline.concerns(control.value) else { return control.value }
+        return control.inForce(at: try pinnedPrograms().tick())
+    }
+
     /// The image that is in force; nil where nothing is, or where its file is lost.
     package func activeImage() throws(LoaderError) -> Image? {
         try bordered {
             guard try Files.exists(layout.root) else { return nil }
             let maps = try PinnedMaps(pinnedIn: layout.root)
-            return try activeImage(maps, try ControlState(reading: maps(.control)).value)
+            return try activeImage(maps, try inForce(try ControlState(reading: maps(.control))))
         }
     }
 

@@ -3,6 +3,27 @@ internal import Glibc
 internal import SystemPackage
 package import WeirModel
 
+/// What comes before the IP header of a frame.
+package enum LinkLayer: Hashable, Sendable {
+    case ethernet
+    /// The packet begins with IP: WireGuard, TUN, PPP and the like.
+    case none
+    case loopback
+    /// Something that weir cannot read.
+    case other
+
+    init(hardware: UInt32) {
+        self =
+            // ARPHRD_ETHER, _LOOPBACK, _NONE, _RAWIP of <linux/if_arp.h>.
+            switch hardware {
+            case 1: .ethernet
+            case 772: .loopback
+            case 0xfffe, 519: .none
+            default: .other
+            }
+    }
+}
+
 /// An interface of one network namespace.
 package struct NetworkInterface: Hashable, Sendable {
     /// Unique in its namespace; never reused while the namespace lives.
@@ -11,6 +32,7 @@ package struct NetworkInterface: Hashable, Sendable {
     /// "veth", "bridge" …; nil for a device of its own.
     package var kind: String?
     package var isUp: Bool
+    package var link: LinkLayer
     /// The other end of a veth or netkit pair, as an index in the peer's namespace.
     package var peerIndex: UInt32?
     /// This namespace's number for the peer's namespace; nil: the peer is in this one.
@@ -70,7 +92,7 @@ package struct Netlink: Sendable {
             let kind = text(link.kind)
             return NetworkInterface(
                 index: link.ifindex, name: text(link.name), kind: kind.isEmpty ? nil : kind,
-                isUp: link.flags & UInt32(IFF_UP) != 0, peerIndex: link.peer_ifindex == 0 ? nil : link.peer_ifindex,
+                isUp: link.flags & UInt32(IFF_UP) != 0, link: LinkLayer(hardware: link.hardware), peerIndex: link.peer_ifindex == 0 ? nil : link.peer_ifindex,
                 peerNamespaceID: link.peer_netns_id < 0 ? nil : link.peer_netns_id,
                 master: link.master == 0 ? nil : link.master)
         }

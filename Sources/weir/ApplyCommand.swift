@@ -16,6 +16,7 @@ struct ApplyCommand: ParsableCommand {
             Examples:
               sudo weir apply --policies /etc/weir/policies --inventory /etc/weir/inventory.yaml
               sudo weir apply --bundle node-a.weir --dry-run --detailed-exitcode
+              sudo weir apply --bundle node-a.weir --devices eth0 --confirm-within 60s   then: sudo weir confirm
             """)
 
     enum Format: String, ExpressibleByArgument, CaseIterable { case table, json }
@@ -28,6 +29,7 @@ struct ApplyCommand: ParsableCommand {
     @OptionGroup(title: "Log") var log: LogOptions
     @Option(help: "How to attach: auto, tcx or clsact.")
     var attach = Environment.value("ATTACH", default: AttachMode.automatic)
+    @OptionGroup(title: "Datapath") var datapath: DatapathArguments
     @Flag(help: "Show entry by entry what would change; change nothing.")
     var dryRun = Environment.flag("DRY_RUN")
     @Flag(name: .customLong("detailed-exitcode"), help: "With --dry-run: exit status 2 if something would change.")
@@ -48,8 +50,10 @@ struct ApplyCommand: ParsableCommand {
     }
 
     func run() throws {
-        let image = try image()
-        let loader = place.loader(attach: attach)
+        var loaderOptions = place.options(attach: attach)
+        let image = try image(&loaderOptions.apiServers)
+        datapath.set(&loaderOptions)
+        let loader = Loader(options: loaderOptions)
         if dryRun {
             let plan = try place.onNode { try loader.plan(image) }
             try refusing { try Terminal.output(output == .json ? try json(plan) : plan.text) }
@@ -74,9 +78,12 @@ struct ApplyCommand: ParsableCommand {
     /// What the command line says goes before what the environment says.
     private var bundlePath: String? { bundle ?? (sources.areGiven ? nil : Environment.optional("BUNDLE")) }
 
-    private func image() throws -> Image {
+    /// - Parameter apiServers: what the inventory knows of them; a bundle does not say.
+    private func image(_ apiServers: inout [IPAddress]) throws -> Image {
         guard let bundle = bundlePath else {
             let loaded = try sources.load()
+            apiServers = loaded.inventory.kubeAPIServerAddresses
+                + loaded.inventory.nodes.filter(\.isKubeAPIServer).flatMap(\.addresses)
             return loaded.image(node: try node.resolve(loaded.inventory, fallback: ProcessInfo.processInfo.hostName))
         }
         func invalid(_ id: DiagnosticID, _ message: String) -> ExitCode {

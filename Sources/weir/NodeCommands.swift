@@ -24,13 +24,15 @@ struct PlaceOptions: ParsableArguments {
         }
     }
 
-    func loader(attach: AttachMode = .automatic) -> Loader {
+    func loader() -> Loader { Loader(options: options()) }
+
+    func options(attach: AttachMode = .automatic) -> Loader.Options {
         var options = Loader.Options()
         options.pinPath = pinPath
         options.stateDirectory = stateDir
         options.attachMode = attach
         options.lockTimeout = .milliseconds(Int64(timeout * 1000))
-        return Loader(options: options)
+        return options
     }
 
     /// As `onNode`, for what only looks for pins. Where they cannot be seen, their absence says nothing.
@@ -85,6 +87,35 @@ struct RollbackCommand: ParsableCommand {
                     ? try json(outcome)
                     : "revision \(outcome.revision) in slot \(outcome.slot): image \(outcome.imageDigest.prefix(12)) again\n"
             )
+        }
+    }
+}
+
+struct ConfirmCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "confirm",
+        abstract: "Keep the policy that apply --confirm-within has put in force.",
+        discussion: """
+            Refused, with status 3, where the time is over: the policy before is in force again then.
+
+            Example: sudo weir apply --bundle node-a.weir --confirm-within 60s && sudo weir confirm
+            """)
+
+    enum Format: String, ExpressibleByArgument, CaseIterable { case table, json }
+
+    @OptionGroup var place: PlaceOptions
+    @Option(help: "Format: table or json.")
+    var output = Environment.value("OUTPUT", default: Format.table)
+
+    func run() throws {
+        let outcome = try place.onNode { try place.loader().confirm() }
+        try refusing {
+            try Terminal.output(
+                output == .json
+                    ? try json(outcome)
+                    : outcome.wasPending
+                        ? "revision \(outcome.revision) stays\n"
+                        : "nothing waits to be confirmed: revision \(outcome.revision) stays\n")
         }
     }
 }

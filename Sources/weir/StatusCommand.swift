@@ -34,7 +34,12 @@ extension NodeStatus {
         if let activeSlot, let slot = slots.first(where: { $0.index == activeSlot }) {
             text += " in slot \(activeSlot), node \(node ?? "unknown"), image \(slot.imageDigest.prefix(12))"
         }
-        text += "\n\n"
+        text += "\n"
+        if isAudited { text += "audit mode: what policy would drop passes and is reported\n" }
+        if let secondsToConfirm {
+            text += "goes away in \(Int(secondsToConfirm)) seconds unless confirmed: weir confirm\n"
+        }
+        text += "\n"
         text += table(
             ["ENDPOINT", "ADDRESSES", "INTERFACE", "ATTACHED"],
             endpoints.map { endpoint in
@@ -61,6 +66,9 @@ extension NodeStatus {
             text += table(
                 ["DROPPED", "BYTES", "DIRECTION", "REASON"],
                 drops.map { ["\($0.packets)", "\($0.bytes)", $0.direction.rawValue, $0.reason] })
+        }
+        for failure in insertFailures {
+            text += "\n\(failure.packets) flows or fragments could not be recorded: \(failure.meaning)\n"
         }
         for problem in problems { text += "\nproblem: \(problem)\n" }
         return text

@@ -21,7 +21,7 @@ struct Weir: ParsableCommand {
             """,
         subcommands: [
             CompileCommand.self, LintCommand.self, InventoryCommand.self, VerdictCommand.self, ApplyCommand.self,
-            RollbackCommand.self,
+            ConfirmCommand.self, RollbackCommand.self,
             StatusCommand.self,
             DetachCommand.self, DoctorCommand.self, VersionCommand.self,
         ])

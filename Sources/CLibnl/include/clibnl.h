@@ -14,6 +14,7 @@
 struct weir_nl_link {
 	uint32_t ifindex;
 	uint32_t flags;         /* IFF_* */
+	uint32_t hardware;      /* ARPHRD_* */
 	uint32_t peer_ifindex;  /* IFLA_LINK; of a veth its peer. 0: none */
 	int32_t peer_netns_id;  /* IFLA_LINK_NETNSID; -1: this namespace */
 	uint32_t master;        /* bridge or bond that owns it; 0: none */
