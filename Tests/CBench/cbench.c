@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -139,9 +140,12 @@ int cbench_udp_sender(const char *address, uint16_t port)
 int cbench_udp_sink(uint16_t port)
 {
 	int least = 1;
+	struct timeval second = {1, 0};
 	int fd = open_socket(SOCK_DGRAM, NULL, port);
-	if (fd >= 0)
+	if (fd >= 0) {
 		setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &least, sizeof(least));
+		setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &second, sizeof(second));
+	}
 	return fd;
 }
 
@@ -187,6 +191,17 @@ int64_t cbench_flood(int sender, uint32_t count)
 		sent += (uint32_t)result;
 	}
 	return now() - start;
+}
+
+int cbench_answer(int sink)
+{
+	char payload[PAYLOAD];
+	struct sockaddr_in from;
+	socklen_t size = sizeof(from);
+	ssize_t length = recvfrom(sink, payload, PAYLOAD, 0, (struct sockaddr *)&from, &size);
+	if (length < 0)
+		return -errno;
+	return checked(sendto(sink, payload, (size_t)length, 0, (struct sockaddr *)&from, size));
 }
 
 /* The whole payload, or less where the connection ends. */

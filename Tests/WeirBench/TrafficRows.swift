@@ -23,6 +23,9 @@ enum TrafficRows {
         // Nothing is there twice: the second is the control.
         let rounds = try interleaved([.nothing, .nothing] + measured, rounds: run.choose(15, quick: 1)) { between in
             try bed.put(between)
+            // An answer makes it an established flow.
+            _ = cbench_flood(sender, 1)
+            _ = try succeed(cbench_answer(sink))
             return try packetNanoseconds(sender, packets)
         }
         func added(_ column: Int) -> [Double] { rounds.map { $0[column] - $0[0] } }

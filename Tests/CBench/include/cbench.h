@@ -34,6 +34,8 @@ int cbench_tcp_client(const char *address, uint16_t port);
 
 /* Nanoseconds for `count` datagrams of 24 bytes, in calls of 64. */
 int64_t cbench_flood(int sender, uint32_t count);
+/* Sends one datagram of the sink's back to where it came from; EAGAIN where none comes within a second. */
+int cbench_answer(int sink);
 /* Answers every 24 bytes of one connection after the other until the listener is shut down. */
 int cbench_echo(int listener);
 int cbench_shutdown(int socket);
