@@ -195,6 +195,19 @@ let package = Package(
                 "WeirModel", "WeirTestSupport",
             ],
             swiftSettings: strict),
+        // What scripts/bench runs, and what its traffic is made of.
+        .target(name: "CBench", path: "Tests/CBench"),
+        .executableTarget(
+            name: "WeirBench",
+            dependencies: [
+                "CBench", "WeirABI", "WeirDiagnostics", "WeirSyntax", "WeirModel", "WeirPolicy", "WeirInventory",
+                "WeirMaps", "WeirImage", "WeirCompiler", "WeirKernel", "WeirNetlink", "TestNetwork", "WeirTestSupport",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "SystemPackage", package: "swift-system"),
+            ],
+            path: "Tests/WeirBench", swiftSettings: strict),
+        .testTarget(
+            name: "WeirBenchTests", dependencies: ["WeirBench", "WeirModel", "TestNetwork"], swiftSettings: strict),
         // Runs the built executable as a user would.
         .testTarget(
             name: "WeirCommandTests",

@@ -1,4 +1,3 @@
-internal import OrderedCollections
 internal import WeirModel
 
 /// Endpoints by their labels, so that selectors are asked only of candidates that have a label they need.
@@ -7,7 +6,7 @@ struct CandidateIndex {
     private var endpointsWithLabel: [String: [String: [Int]]] = [:]
     private var others: [Int] = []
 
-    init(_ candidates: OrderedSet<PeerCandidate>) {
+    init(_ candidates: [PeerCandidate]) {
         count = candidates.count
         for (index, candidate) in candidates.enumerated() {
             guard candidate.kind == .endpoint else {

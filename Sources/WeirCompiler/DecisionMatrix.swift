@@ -47,7 +47,6 @@ struct DecisionMatrix: Sendable {
         var distinctPeers: OrderedSet<Peers> = []
         let peersOfRule = resolution.rules.map { distinctPeers.append($0.rule.peers).index }
         let matches = Self.matches(of: distinctPeers, in: catalogue.candidates)
-        let namesMatter = resolution.rules.contains { $0.rule.direction == .egress && $0.rule.ports.hasNames }
 
         var representatives: [Representative] = []
         var signatures: OrderedSet<Signature> = []
@@ -56,7 +55,7 @@ struct DecisionMatrix: Sendable {
             let frontends = candidate.kind == .service ? candidate.frontends.map(inClasses) : nil
             let signature = Signature(
                 fixedGroup: candidate.fixedGroup, matches: matches[index],
-                ports: namesMatter ? candidate.ports : [], frontends: frontends)
+                ports: candidate.ports, frontends: frontends)
             let (isNew, number) = signatures.append(signature)
             if isNew {
                 representatives.append(
@@ -77,7 +76,7 @@ struct DecisionMatrix: Sendable {
                             Applied(rule: rule, isCertain: $0)
                         }
                     },
-                    ports: namesMatter ? representative.candidate.ports : [],
+                    ports: representative.candidate.ports,
                     kind: representative.candidate.kind.isAsItsRules ? nil : representative.candidate.kind)
                 if let known = memo[key], representative.frontends == nil {
                     row.append(known)
@@ -184,7 +183,7 @@ struct DecisionMatrix: Sendable {
     // MARK: Matching
 
     /// `result[candidate][peers]`. Selectors are asked only of candidates that have a label they need.
-    private static func matches(of distinctPeers: OrderedSet<Peers>, in candidates: OrderedSet<PeerCandidate>)
+    private static func matches(of distinctPeers: OrderedSet<Peers>, in candidates: [PeerCandidate])
         -> [[PeerMatch]]
     {
         var result = [[PeerMatch]](

@@ -47,16 +47,21 @@ struct FrontendFindings {
                 notes: notes(
                     catalogue.candidates[candidate].frontends.first {
                         $0.protocol == port.protocol && $0.port == port.port
-                    }, ruleSet: ruleSet))
+                    }, of: address, ruleSet: ruleSet))
         }
         return nil
     }
 
-    private func notes(_ frontend: Frontend?, ruleSet: Int) -> [Diagnostic.Note] {
+    private func notes(_ frontend: Frontend?, of service: IPAddress, ruleSet: Int) -> [Diagnostic.Note] {
         guard let frontend else { return [] }
         var allowed: Diagnostic.Note?
         var denied: Diagnostic.Note?
-        let addresses = Dictionary(catalogue.addresses.map { ($0.candidate, $0.address) }) { first, _ in first }
+        let backends = Set(
+            inventory.services.filter { $0.addresses.contains(service) }.flatMap(\.ports).flatMap(\.backends)
+                .map(\.address))
+        let addresses = Dictionary(
+            catalogue.addresses.filter { backends.contains($0.address) }.map { ($0.candidate, $0.address) }
+        ) { first, _ in first }
         for backend in frontend.backends {
             let ruling =
                 matrix.ruling(ofCandidate: backend.peer, ruleSet: ruleSet, frontend.protocol, backend.port)

@@ -18,29 +18,28 @@ struct Lowering {
         let attributions = AttributionNumbers(matrix: matrix, resolution: resolution)
         let tables = TableNumbers(matrix: matrix, attributions: attributions)
         let rows = rows(groups: groups, attributions: attributions, tables: tables)
-        let identities = IdentityNumbers(catalogue: catalogue)
 
         var maps: [SlotMap: [MapEntry]] = [:]
         maps[.peers] = rows.elements.enumerated().map { index, action in
             MapEntry(key: UInt32(index).abiBytes, value: action.rawValue.abiBytes)
         }
         maps[.verdicts] = tables.entries.sorted()
-        for (address, candidate) in catalogue.addresses {
-            let entry = MapEntry(
-                key: address.bytes, value: peer(candidate, groups: groups, identities: identities).abiBytes)
-            maps[address.family == .ipv4 ? .ipcache4 : .ipcache6, default: []].append(entry)
+        for known in catalogue.addresses {
+            let value = peer(known.candidate, identity: known.identity, groups: groups)
+            maps[known.address.family == .ipv4 ? .ipcache4 : .ipcache6, default: []].append(
+                MapEntry(key: known.address.bytes, value: value.abiBytes))
         }
-        for (prefix, candidate) in distinguishableRegions(groups) {
-            let value = peer(candidate, groups: groups, identities: identities).abiBytes
-            maps[prefix.family == .ipv4 ? .cidrs4 : .cidrs6, default: []].append(
-                MapEntry(key: Self.key(of: prefix), value: value))
+        for region in distinguishableRegions(groups) {
+            let value = peer(region.candidate, identity: region.identity, groups: groups)
+            maps[region.prefix.family == .ipv4 ? .cidrs4 : .cidrs6, default: []].append(
+                MapEntry(key: Self.key(of: region.prefix), value: value.abiBytes))
         }
         for map in [SlotMap.ipcache4, .ipcache6, .cidrs4, .cidrs6] { maps[map]?.sort() }
 
         return Image(
             node: node, nodeAddresses: inventory.node(named: node)?.addresses ?? [],
             endpoints: endpointRecords(rowBase: rows.base), maps: maps, attributions: attributions.origins,
-            identities: identities.names, groupCount: groups.count)
+            identities: Array(catalogue.identityNames), groupCount: groups.count)
     }
 
     // MARK: Rows
@@ -104,10 +103,10 @@ struct Lowering {
 
     // MARK: Peers
 
-    private func peer(_ candidate: Int, groups: PeerGroups, identities: IdentityNumbers) -> weir_peer {
+    private func peer(_ candidate: Int, identity: Int, groups: PeerGroups) -> weir_peer {
         var value = weir_peer()
         value.group = groups.group(ofCandidate: candidate).rawValue
-        value.identity = identities.number(ofCandidate: candidate)
+        value.identity = UInt32(identity)
         switch catalogue.candidates[candidate].kind {
         case .host, .hostAddress: value.flags = WEIR_PEER_NODE.rawValue | WEIR_PEER_OWN_NODE.rawValue
         case .remoteNode: value.flags = WEIR_PEER_NODE.rawValue
@@ -117,7 +116,7 @@ struct Lowering {
     }
 
     /// Regions whose group differs from that of the region around them; the others add nothing.
-    private func distinguishableRegions(_ groups: PeerGroups) -> [(prefix: Prefix, candidate: Int)] {
+    private func distinguishableRegions(_ groups: PeerGroups) -> [PeerCatalogue.Region] {
         var enclosing: [(prefix: Prefix, group: PeerGroup)] = []
         return catalogue.regions.filter { region in
             while let last = enclosing.last, !last.prefix.contains(region.prefix) { enclosing.removeLast() }
@@ -257,30 +256,4 @@ private struct TableNumbers {
         }
         return entries.sorted()
     }
-}
-
-/// Names for people: every candidate's labels or prefix, numbered in order of appearance from 1.
-private struct IdentityNumbers {
-    private var distinct: OrderedSet<String> = ["unknown"]
-    private var numbers: [UInt32] = []
-
-    init(catalogue: PeerCatalogue) {
-        for candidate in catalogue.candidates {
-            let name =
-                switch candidate.kind {
-                case .endpoint, .host, .hostAddress, .remoteNode: candidate.labels.description
-                case .outside:
-                    candidate.prefixes.first { $0.length > 0 }.map { "cidr:\($0)" } ?? candidate.labels.description
-                case .unknownPod: "unknown-pod"
-                case .masqueraded: "masqueraded"
-                case .service: candidate.prefixes.first.map { "service:\($0.address)" } ?? "service"
-                case .multicast: "multicast"
-                }
-            numbers.append(UInt32(distinct.append(name).index))
-        }
-    }
-
-    var names: [String] { Array(distinct) }
-
-    func number(ofCandidate candidate: Int) -> UInt32 { numbers[candidate] }
 }

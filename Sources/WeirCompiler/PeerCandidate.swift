@@ -42,11 +42,12 @@ struct PeerCandidate: Hashable, Sendable {
     }
 
     var kind: Kind
+    /// Of an endpoint those that a rule may ask for.
     var labels = LabelSet([])
     /// What CIDR rules are compared with: the region of an outside candidate; a node's addresses
     /// where CIDR rules match nodes; a Service's address.
     var prefixes: [Prefix] = []
-    /// What an egress rule's named ports mean at this peer. Sorted.
+    /// What an egress rule's named ports mean at this peer, where a rule has some. Sorted.
     var ports: [NamedPort] = []
     /// Of a node, where a rule asks for them.
     var nodeLabels: LabelSet?

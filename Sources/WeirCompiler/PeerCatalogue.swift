@@ -7,15 +7,33 @@ internal import WeirModel
 /// Candidates are in canonical order: fixed kinds, endpoints by labels, nodes, regions by prefix, Service
 /// addresses.
 struct PeerCatalogue: Sendable {
-    private(set) var candidates: OrderedSet<PeerCandidate> = []
-    /// Known addresses, each with its candidate, sorted.
-    private(set) var addresses: [(address: IPAddress, candidate: Int)] = []
+    private(set) var candidates: [PeerCandidate] = []
+    /// Sorted by address.
+    private(set) var addresses: [KnownAddress] = []
     /// Regions of the address space, sorted: a prefix comes before what it contains.
-    private(set) var regions: [(prefix: Prefix, candidate: Int)] = []
+    private(set) var regions: [Region] = []
+    /// Names for people: everybody's labels or prefix, in canonical order from 1.
+    private(set) var identityNames: OrderedSet<String> = ["unknown"]
     /// The Service addresses among `addresses`.
     private(set) var serviceCandidates: [IPAddress: Int] = [:]
 
     private let distinctions: RuleSetResolution.Distinctions
+    /// Of all but endpoints.
+    private var numbers: [PeerCandidate: Int] = [:]
+
+    struct KnownAddress: Sendable {
+        var address: IPAddress
+        /// Index into `candidates`.
+        var candidate: Int
+        /// Index into `identityNames`.
+        var identity: Int
+    }
+
+    struct Region: Sendable {
+        var prefix: Prefix
+        var candidate: Int
+        var identity: Int
+    }
 
     /// - Parameter node: nil is none of them: every node is a remote one, and each is a host beside.
     init(
@@ -30,14 +48,28 @@ struct PeerCatalogue: Sendable {
         addresses.sort { $0.address < $1.address }
     }
 
-    private mutating func index(of candidate: PeerCandidate) -> Int { candidates.append(candidate).index }
+    /// Anybody but an endpoint.
+    @discardableResult
+    private mutating func add(_ candidate: PeerCandidate) -> (candidate: Int, identity: Int) {
+        let number = numbers[candidate] ?? candidates.count
+        if number == candidates.count {
+            numbers[candidate] = number
+            candidates.append(candidate)
+        }
+        return (number, identityNames.append(candidate.name).index)
+    }
+
+    private mutating func add(_ candidate: PeerCandidate, at address: IPAddress) {
+        let (candidate, identity) = add(candidate)
+        addresses.append(KnownAddress(address: address, candidate: candidate, identity: identity))
+    }
 
     private mutating func addFixedKinds() {
-        _ = index(of: PeerCandidate(kind: .masqueraded))
-        _ = index(of: PeerCandidate(kind: .unknownPod))
-        _ = index(of: Self.multicast)
-        _ = index(of: Self.outside(Prefix(all: .ipv4), servesAPI: false))
-        _ = index(of: Self.outside(Prefix(all: .ipv6), servesAPI: false))
+        add(PeerCandidate(kind: .masqueraded))
+        add(PeerCandidate(kind: .unknownPod))
+        add(Self.multicast)
+        add(Self.outside(Prefix(all: .ipv4), servesAPI: false))
+        add(Self.outside(Prefix(all: .ipv6), servesAPI: false))
     }
 
     private static let multicast = PeerCandidate(
@@ -61,39 +93,64 @@ struct PeerCatalogue: Sendable {
         return []
     }
 
+    /// Endpoints by labels, then by name. Those that no rule tells apart are one candidate.
     private mutating func addEndpoints(_ inventory: Inventory) {
-        let order = inventory.endpoints.sorted { ($0.labels, $0.qualifiedName) < ($1.labels, $1.qualifiedName) }
-        for endpoint in order {
-            for address in endpoint.addresses {
-                let candidate = index(
-                    of: PeerCandidate(
-                        kind: .endpoint, labels: endpoint.labels, ports: endpoint.ports,
-                        networks: network(around: address)))
-                addresses.append((address, candidate))
+        struct View: Hashable {
+            var labels: [Int32]
+            var ports: [NamedPort]
+            var networks: [Prefix]
+        }
+        let endpoints = inventory.endpoints
+        let labels = NumberedLabels(endpoints.lazy.map(\.labels))
+        let isAskedFor = labels.labels.map { distinctions.labelKeys.contains($0.key) }
+        let texts = labels.labels.map(\.description)
+        var known: [View: Int] = [:]
+        for index in labels.order(ties: { endpoints[$0].qualifiedName < endpoints[$1].qualifiedName }) {
+            let numbers = labels[index]
+            var name = ""
+            for number in numbers {
+                if !name.isEmpty { name += "," }
+                name += texts[Int(number)]
+            }
+            let identity = identityNames.append(name).index
+            for address in endpoints[index].addresses {
+                let view = View(
+                    labels: numbers.filter { isAskedFor[Int($0)] },
+                    ports: distinctions.portNames ? endpoints[index].ports : [], networks: network(around: address))
+                let candidate = known[view] ?? candidates.count
+                if candidate == candidates.count {
+                    known[view] = candidate
+                    candidates.append(
+                        PeerCandidate(
+                            kind: .endpoint, labels: LabelSet(view.labels.map { labels.labels[Int($0)] }),
+                            ports: view.ports, networks: view.networks))
+                }
+                addresses.append(KnownAddress(address: address, candidate: candidate, identity: identity))
             }
         }
     }
 
     private mutating func addNodes(_ inventory: Inventory, node: String?, options: PolicyOptions) {
         let servers = Set(inventory.kubeAPIServerAddresses)
-        _ = index(of: host(node.flatMap { inventory.node(named: $0) }, servers, options))
+        add(host(node.flatMap { inventory.node(named: $0) }, servers, options))
         for other in inventory.nodes {
             let host = host(other, servers, options)
-            if node == nil { _ = index(of: host) }
+            if node == nil { add(host) }
             for address in other.addresses {
                 let own = distinctions.networks.isEmpty ? host : host.at(network(around: address))
-                if node == nil { _ = index(of: own) }
+                if node == nil { add(own) }
                 if other.name == node {
-                    addresses.append((address, index(of: own)))
+                    add(own, at: address)
                     continue
                 }
                 var labels = [Label.reserved(.remoteNode)]
                 if other.isKubeAPIServer || servers.contains(address) { labels.append(.reserved(.kubeAPIServer)) }
-                let candidate = PeerCandidate(
-                    kind: .remoteNode, labels: LabelSet(labels),
-                    prefixes: options.cidrMatchesNodes ? [Prefix(host: address)] : [],
-                    nodeLabels: distinctions.nodeLabels ? other.labelSet : nil, networks: network(around: address))
-                addresses.append((address, index(of: candidate)))
+                add(
+                    PeerCandidate(
+                        kind: .remoteNode, labels: LabelSet(labels),
+                        prefixes: options.cidrMatchesNodes ? [Prefix(host: address)] : [],
+                        nodeLabels: distinctions.nodeLabels ? other.labelSet : nil,
+                        networks: network(around: address)), at: address)
             }
         }
     }
@@ -115,16 +172,16 @@ struct PeerCatalogue: Sendable {
     /// a pod network is `unknownPod`, whatever rule prefixes cut it further.
     private mutating func addRegions(_ inventory: Inventory) {
         let podNetworks = Set(inventory.nodes.flatMap(\.podCIDRs))
-        let known = Set(addresses.map(\.address))
-        let servers = Set(inventory.kubeAPIServerAddresses.filter { !known.contains($0) }.map { Prefix(host: $0) })
+        let servers = Set(
+            Set(inventory.kubeAPIServerAddresses).subtracting(addresses.lazy.map(\.address)).map { Prefix(host: $0) })
         let cuts = distinctions.cidrs.union(distinctions.networks).union(podNetworks).union(servers)
             .union([Prefix(all: .ipv4), Prefix(all: .ipv6)])
         for prefix in cuts.sorted() {
             let isPodNetwork = prefix.length > 0 && Self.isCovered(prefix, by: podNetworks)
-            let candidate =
+            let (candidate, identity) = add(
                 isPodNetwork
-                ? PeerCandidate(kind: .unknownPod) : Self.outside(prefix, servesAPI: servers.contains(prefix))
-            regions.append((prefix, index(of: candidate)))
+                    ? PeerCandidate(kind: .unknownPod) : Self.outside(prefix, servesAPI: servers.contains(prefix)))
+            regions.append(Region(prefix: prefix, candidate: candidate, identity: identity))
         }
     }
 
@@ -134,6 +191,7 @@ struct PeerCatalogue: Sendable {
 
     /// Service addresses that are not a workload's or a node's own. Several Services may share one.
     private mutating func addServices(_ inventory: Inventory) {
+        guard !inventory.services.isEmpty else { return }
         let known = Dictionary(addresses.map { ($0.address, $0.candidate) }) { first, _ in first }
         let regionCandidates = Dictionary(regions.map { ($0.prefix, $0.candidate) }) { first, _ in first }
         func peer(_ address: IPAddress) -> Int? {
@@ -160,10 +218,9 @@ struct PeerCatalogue: Sendable {
             let frontends = (backends[address] ?? [:]).sorted { $0.key < $1.key }.map { key, backends in
                 Frontend(protocol: key.protocol, port: key.port, backends: backends)
             }
-            let candidate = index(
-                of: PeerCandidate(kind: .service, prefixes: [Prefix(host: address)], frontends: frontends))
-            addresses.append((address, candidate))
-            serviceCandidates[address] = candidate
+            let service = PeerCandidate(kind: .service, prefixes: [Prefix(host: address)], frontends: frontends)
+            add(service, at: address)
+            serviceCandidates[address] = numbers[service]
         }
     }
 
@@ -183,6 +240,18 @@ struct PeerCatalogue: Sendable {
 }
 
 extension PeerCandidate {
+    /// For people. An endpoint's name is all of its labels, not only those of its candidate.
+    fileprivate var name: String {
+        switch kind {
+        case .endpoint, .host, .hostAddress, .remoteNode: labels.description
+        case .outside: prefixes.first { $0.length > 0 }.map { "cidr:\($0)" } ?? labels.description
+        case .unknownPod: "unknown-pod"
+        case .masqueraded: "masqueraded"
+        case .service: prefixes.first.map { "service:\($0.address)" } ?? "service"
+        case .multicast: "multicast"
+        }
+    }
+
     /// One address of this host.
     fileprivate func at(_ networks: [Prefix]) -> PeerCandidate {
         var address = self

@@ -53,7 +53,6 @@ struct PeerClasses {
     init(resolution: RuleSetResolution, catalogue: PeerCatalogue) {
         var distinctPeers: OrderedSet<Peers> = []
         for applied in resolution.rules { peersOfRule.append(distinctPeers.append(applied.rule.peers).index) }
-        let namesMatter = resolution.rules.contains { $0.rule.direction == .egress && $0.rule.ports.hasNames }
         let index = CandidateIndex(catalogue.candidates)
         var matches = [[Match]](repeating: [], count: catalogue.candidates.count)
         for (number, peers) in distinctPeers.enumerated() {
@@ -67,7 +66,7 @@ struct PeerClasses {
         var natures: OrderedSet<Nature> = []
         for (index, candidate) in catalogue.candidates.enumerated() {
             let nature = Nature(
-                kind: candidate.kind.isAsItsRules ? nil : candidate.kind, ports: namesMatter ? candidate.ports : [])
+                kind: candidate.kind.isAsItsRules ? nil : candidate.kind, ports: candidate.ports)
             let (isNew, number) = signatures.append(Signature(nature: nature, matches: matches[index]))
             guard isNew else { continue }
             representatives.append(candidate)

@@ -42,6 +42,10 @@ struct RuleSetResolution: Sendable {
         /// The same of network peers, which match pods and nodes too.
         var networks: Set<Prefix> = []
         var nodeLabels = false
+        /// Every key that a selector of endpoints asks for.
+        var labelKeys: Set<String> = []
+        /// Whether an egress rule asks for what a peer calls its ports.
+        var portNames = false
     }
 
     /// Every rule and spec that selects a local subject, in the order of their origins.
@@ -82,7 +86,7 @@ struct RuleSetResolution: Sendable {
             }
             rulesOfSpec.append(indices)
         }
-        for applied in rules { distinctions.add(applied.rule.peers) }
+        for applied in rules { distinctions.add(applied.rule) }
 
         func directions(of matching: [Int], ports: [NamedPort], isHost: Bool) -> Directions {
             let indices = [Direction.egress, .ingress].map { direction -> Int in
@@ -155,14 +159,16 @@ private struct SubjectIndex {
 }
 
 extension RuleSetResolution.Distinctions {
-    mutating func add(_ peers: Peers) {
-        guard case .list(let list) = peers else { return }
+    mutating func add(_ rule: Rule) {
+        if rule.direction == .egress, rule.ports.hasNames { portNames = true }
+        guard case .list(let list) = rule.peers else { return }
         for peer in list {
             switch peer {
             case .cidr(let block): cidrs.formUnion([block.prefix] + block.except)
             case .network(let block): networks.formUnion([block.prefix] + block.except)
             case .nodes: nodeLabels = true
-            case .selector, .entity, .service: break
+            case .selector(let selector): labelKeys.formUnion(selector.requirements.map(\.key.name))
+            case .entity, .service: break
             }
         }
     }

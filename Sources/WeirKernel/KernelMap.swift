@@ -113,17 +113,30 @@ package final class KernelMap: BPFMap {
     // MARK: Everything at once
 
     package func entries() throws(MapError) -> [MapEntry] {
+        var entries: [MapEntry] = []
+        try read { keys, values in
+            for index in 0..<keys.count / schema.keySize {
+                entries.append(
+                    MapEntry(
+                        key: Array(keys[index * schema.keySize..<(index + 1) * schema.keySize]),
+                        value: Array(values[index * kernelValueSize..<(index + 1) * kernelValueSize])))
+            }
+        }
+        return entries
+    }
+
+    /// Gives every entry once, in no particular order: some at a time, key after key and value after value.
+    package func read(_ body: (_ keys: [UInt8], _ values: [UInt8]) -> Void) throws(MapError) {
         switch schema.type {
         case .hash, .lruHash, .array, .lpmTrie, .perCPUArray:
-            if let entries = try batchedEntries() { return entries }
+            if try readBatches(body) { return }
         case .arrayOfMaps, .ringBuffer: break
         }
-        return try walkedEntries()
+        try walk(body)
     }
 
     /// One key after the other. Entries that go away meanwhile are left out.
-    private func walkedEntries() throws(MapError) -> [MapEntry] {
-        var entries: [MapEntry] = []
+    private func walk(_ body: ([UInt8], [UInt8]) -> Void) throws(MapError) {
         var key: [UInt8]?
         while true {
             var next = [UInt8](repeating: 0, count: schema.keySize)
@@ -134,16 +147,15 @@ package final class KernelMap: BPFMap {
                     unsafe bpf_map_get_next_key(descriptor.raw, $0.baseAddress, next.baseAddress)
                 }
             }
-            if result == -ENOENT { return entries }
+            if result == -ENOENT { return }
             guard result == 0 else { throw MapError(errno: -result) }
-            if let value = try lookup(next) { entries.append(MapEntry(key: next, value: value)) }
+            if let value = try lookup(next) { body(next, value) }
             key = next
         }
     }
 
-    /// nil where this kernel cannot read the map in batches.
-    private func batchedEntries() throws(MapError) -> [MapEntry]? {
-        var entries: [MapEntry] = []
+    /// false where this kernel cannot read the map in batches: then nothing was given.
+    private func readBatches(_ body: ([UInt8], [UInt8]) -> Void) throws(MapError) -> Bool {
         var size = min(schema.maxEntries, Self.batchSize)
         // The cursor is four bytes for a hash and a key for the others.
         var cursor = [UInt8](repeating: 0, count: max(schema.keySize, 8))
@@ -167,19 +179,17 @@ package final class KernelMap: BPFMap {
             }
             switch result {
             case 0, -ENOENT:
-                for index in 0..<Int(count) {
-                    entries.append(
-                        MapEntry(
-                            key: Array(keys[index * schema.keySize..<(index + 1) * schema.keySize]),
-                            value: Array(values[index * kernelValueSize..<(index + 1) * kernelValueSize])))
-                }
-                if result == -ENOENT { return entries }
+                keys.removeLast((size - Int(count)) * schema.keySize)
+                values.removeLast((size - Int(count)) * kernelValueSize)
+                body(keys, values)
+                if result == -ENOENT { return true }
                 cursor = next
                 isFirst = false
             case -ENOSPC where size < schema.maxEntries * 2:
                 size *= 2  // One bucket of the hash is larger than the batch.
             case -EINVAL, -EOPNOTSUPP, -524:  // 524 is ENOTSUPP, which the kernel does not export.
-                return nil
+                guard isFirst else { throw MapError(errno: -result) }
+                return false
             default: throw MapError(errno: -result)
             }
         }
@@ -222,8 +232,14 @@ package final class KernelMap: BPFMap {
 
     /// How many were written, and zero or the negative errno of the first that was not.
     private func writeBatch(_ part: ArraySlice<MapEntry>) -> (written: Int, result: Int32) {
-        let keys = part.flatMap(\.key)
-        let values = part.flatMap(\.value)
+        var keys: [UInt8] = []
+        var values: [UInt8] = []
+        keys.reserveCapacity(part.count * schema.keySize)
+        values.reserveCapacity(part.count * schema.valueSize)
+        for entry in part {
+            keys += entry.key
+            values += entry.value
+        }
         var count = UInt32(part.count)
         // SAFETY: the arrays hold `count` keys and values of the kernel's sizes; the kernel only reads them.
         let result = unsafe keys.withUnsafeBytes { keys in

@@ -58,7 +58,7 @@ package struct SlotContents: Sendable {
             do throws(MapError) { try map.updateBatch(contents.entries) } catch {
                 throw KernelError("fill", "map '\(name.rawValue)' with \(contents.entries.count) entries", error)
             }
-            try Self.verify(map, contains: contents.entries)
+            try ReadBack(of: map, expecting: contents.entries).verify()
             try verified(name)
             created[name] = map
         }
@@ -73,38 +73,5 @@ package struct SlotContents: Sendable {
         meta.state = WEIR_SLOT_READY.rawValue
         meta.abi_version = UInt32(WEIR_ABI_VERSION)
         return meta
-    }
-
-    /// Every entry is there with its very bytes, and nothing else is.
-    private static func verify(_ map: KernelMap, contains expected: [MapEntry]) throws(KernelError) {
-        let name = "map '\(map.schema.name)'"
-        do throws(MapError) {
-            let found = try map.entries()
-            switch map.schema.type {
-            case .lpmTrie:
-                // Before 6.13 walking a trie may skip keys: ask for each, and see that the walk finds no stranger. A
-                // lookup by a full key of the same length finds that key first.
-                let known = Set(expected)
-                for entry in expected where try map.lookup(entry.key) != entry.value {
-                    throw MapError.noEntry
-                }
-                guard found.allSatisfy(known.contains) else { throw MapError.exists }
-            case .array:
-                // An array has every index; those that nobody wrote are zero.
-                let written = Dictionary(expected.map { ($0.key, $0.value) }) { $1 }
-                let zero = [UInt8](repeating: 0, count: map.schema.valueSize)
-                guard found.count == map.schema.maxEntries, found.allSatisfy({ $0.value == written[$0.key] ?? zero })
-                else { throw MapError.noEntry }
-            default:
-                guard found.sorted() == expected.sorted() else { throw MapError.noEntry }
-            }
-        } catch .noEntry {
-            throw KernelError(
-                "verify", name, errno: .ioError, hint: "what was read back differs from what was written")
-        } catch .exists {
-            throw KernelError("verify", name, errno: .ioError, hint: "an entry that nobody wrote is in it")
-        } catch {
-            throw KernelError("read back", name, error)
-        }
     }
 }

@@ -56,6 +56,23 @@ struct KernelMapTests {
         #expect(try kernel.entries().sorted() == expected.sorted())
     }
 
+    @Test("reading back finds a wrong byte, a missing entry and a stranger", arguments: SlotMap.allCases)
+    func readBack(map: SlotMap) throws {
+        let written = entries(map.schema, 5_000)
+        let schema = map.schema.withMaxEntries(5_001)
+        let kernel = try KernelMap(creating: schema)
+        try kernel.updateBatch(written)
+        try ReadBack(of: kernel, expecting: written).verify()
+
+        var damaged = written
+        damaged[4_321].value[schema.valueSize - 1] ^= 1
+        #expect(throws: KernelError.self) { try ReadBack(of: kernel, expecting: damaged).verify() }
+        let more = entries(schema, 5_001)
+        #expect(throws: KernelError.self) { try ReadBack(of: kernel, expecting: more).verify() }
+        let fewer = Array(written.dropLast())
+        #expect(throws: KernelError.self) { try ReadBack(of: kernel, expecting: fewer).verify() }
+    }
+
     @Test("more entries than fit are an error, not a smaller map", arguments: [SlotMap.ipcache4, .cidrs4, .peers])
     func overflow(map: SlotMap) throws {
         let schema = map.schema.withMaxEntries(100)
