@@ -84,7 +84,8 @@ extension Loader {
             attributions: [[]], identities: ["unknown"], groupCount: 1)
         let contents = try SlotContents(image: nothing, endpoints: [], extraRoom: false)
         for (name, map) in try contents.create().sorted(by: { $0.key < $1.key }) {
-            do throws(MapError) { try maps(name).place(map, at: slot) } catch {
+            let outer = try maps(name)
+            do throws(MapError) { try outer.place(map, at: slot) } catch {
                 throw KernelError("place", "map '\(name.rawValue)' in slot \(slot)", error)
             }
         }

@@ -72,7 +72,7 @@ struct Programs {
     }
 
     /// By name.
-    var ids: [String: UInt32] { judging.mapValues(\.program.id) }
+    var ids: [String: UInt32] { judging.mapValues { $0.program.id } }
 
     /// The maps that every one of them reads.
     var mapIDs: Set<UInt32> {
