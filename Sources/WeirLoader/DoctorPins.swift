@@ -14,7 +14,7 @@ extension Loader {
         try examineStaging(&report)
         try examinePrograms(&report)
         guard report.isLoaded else {
-            if try Files.exists(state.path), try Files.exists(state.statePath) {
+            if try Files.exists(state.statePath) {
                 report.add(
                     .error, .notLoaded,
                     "\(state.path) tells of a policy, and nothing is pinned at \(layout.root): nothing is enforced",

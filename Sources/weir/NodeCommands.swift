@@ -124,7 +124,12 @@ struct DetachCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "detach",
         abstract: "Remove exactly what weir made on this node. Traffic is no longer judged.",
-        discussion: "Example: sudo weir detach")
+        discussion: """
+            One store ends enforcement for the whole node; then programs, pins and state are taken away. A run that
+            ends in between is completed by the next detach, or by apply.
+
+            Example: sudo weir detach
+            """)
 
     @OptionGroup var place: PlaceOptions
 
