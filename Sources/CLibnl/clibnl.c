@@ -4,12 +4,11 @@
 
 #include <errno.h>
 #include <linux/net_namespace.h>
+#include <linux/pkt_cls.h>
 #include <linux/pkt_sched.h>
 #include <linux/rtnetlink.h>
 #include <netlink/msg.h>
 #include <netlink/netlink.h>
-#include <netlink/route/addr.h>
-#include <netlink/route/link.h>
 #include <net/if.h>
 #include <pthread.h>
 #include <sched.h>
@@ -77,93 +76,6 @@ static void *append(struct list *list)
 	return element;
 }
 
-typedef void (*visitor)(struct nl_object *, void *);
-
-/* Dumps a cache and hands every object to the visitor; again where the kernel changed something meanwhile. */
-static int visit(int (*allocate)(struct nl_sock *, struct nl_cache **), visitor each, struct list *list)
-{
-	struct nl_sock *socket = NULL;
-	int error = open_route_socket(&socket);
-	if (error)
-		return error;
-	struct nl_cache *cache = NULL;
-	for (int attempt = 0; attempt < 5; attempt++) {
-		error = allocate(socket, &cache);
-		if (error != -NLE_DUMP_INTR)
-			break;
-	}
-	nl_socket_free(socket);
-	if (error)
-		return errno_of(error);
-	nl_cache_foreach(cache, each, list);
-	nl_cache_free(cache);
-	if (list->error) {
-		free(list->elements);
-		list->elements = NULL;
-	}
-	return list->error;
-}
-
-static int allocate_links(struct nl_sock *socket, struct nl_cache **cache)
-{
-	return rtnl_link_alloc_cache(socket, AF_UNSPEC, cache);
-}
-
-static void add_link(struct nl_object *object, void *context)
-{
-	struct rtnl_link *link = (struct rtnl_link *)object;
-	struct weir_nl_link *out = append(context);
-	if (!out)
-		return;
-	out->ifindex = (uint32_t)rtnl_link_get_ifindex(link);
-	out->flags = rtnl_link_get_flags(link);
-	out->peer_ifindex = (uint32_t)rtnl_link_get_link(link);
-	out->master = (uint32_t)rtnl_link_get_master(link);
-	int32_t id = -1;
-	if (rtnl_link_get_link_netnsid(link, &id) != 0)
-		id = -1;
-	out->peer_netns_id = id;
-	const char *name = rtnl_link_get_name(link), *kind = rtnl_link_get_type(link);
-	if (name)
-		strncpy(out->name, name, sizeof(out->name) - 1);
-	if (kind)
-		strncpy(out->kind, kind, sizeof(out->kind) - 1);
-}
-
-int weir_nl_links(struct weir_nl_link **links, size_t *count)
-{
-	struct list list = {.size = sizeof(**links)};
-	int error = visit(allocate_links, add_link, &list);
-	*links = list.elements;
-	*count = list.count;
-	return error;
-}
-
-static void add_address(struct nl_object *object, void *context)
-{
-	struct rtnl_addr *address = (struct rtnl_addr *)object;
-	struct nl_addr *local = rtnl_addr_get_local(address);
-	size_t length = local ? nl_addr_get_len(local) : 0;
-	if (length != 4 && length != 16)
-		return;
-	struct weir_nl_address *out = append(context);
-	if (!out)
-		return;
-	out->ifindex = (uint32_t)rtnl_addr_get_ifindex(address);
-	out->length = (uint8_t)length;
-	out->prefix_length = (uint8_t)rtnl_addr_get_prefixlen(address);
-	memcpy(out->bytes, nl_addr_get_binary_addr(local), length);
-}
-
-int weir_nl_addresses(struct weir_nl_address **addresses, size_t *count)
-{
-	struct list list = {.size = sizeof(**addresses)};
-	int error = visit(rtnl_addr_alloc_cache, add_address, &list);
-	*addresses = list.elements;
-	*count = list.count;
-	return error;
-}
-
 /* One reply of a request that has exactly one; errno as the kernel gave it. */
 struct reply {
 	int (*parse)(struct nlmsghdr *, void *);
@@ -211,6 +123,102 @@ static int ask(struct nl_msg *message, int (*parse)(struct nlmsghdr *, void *), 
 	if (reply.error)
 		return reply.error;
 	return error < 0 ? errno_of(error) : reply.seen;
+}
+
+/*
+ * Dumps a table: `parse` appends to the list. Again where the kernel changed something meanwhile.
+ *
+ * libnl-route's own caches are not used: one of them waits for an answer to a request that it could not send.
+ */
+static int dump(int type, const void *body, size_t size, int (*parse)(struct nlmsghdr *, void *), struct list *list)
+{
+	int result = -EAGAIN;
+	for (int attempt = 0; attempt < 5 && result == -EAGAIN; attempt++) {
+		list->count = 0;
+		struct nl_msg *message = nlmsg_alloc_simple(type, NLM_F_REQUEST | NLM_F_DUMP);
+		if (!message || nlmsg_append(message, (void *)body, size, NLMSG_ALIGNTO)) {
+			nlmsg_free(message);
+			result = -ENOMEM;
+			break;
+		}
+		result = ask(message, parse, list);
+	}
+	if (result >= 0 && !list->error)
+		return 0;
+	free(list->elements);
+	list->elements = NULL;
+	list->count = 0;
+	return list->error ? list->error : result;
+}
+
+static int parse_link(struct nlmsghdr *header, void *context)
+{
+	struct list *list = context;
+	struct ifinfomsg *message = nlmsg_data(header);
+	if (header->nlmsg_type != RTM_NEWLINK || !nlmsg_valid_hdr(header, sizeof(*message)))
+		return -EBADMSG;
+	struct nlattr *name = nlmsg_find_attr(header, sizeof(*message), IFLA_IFNAME);
+	struct nlattr *peer = nlmsg_find_attr(header, sizeof(*message), IFLA_LINK);
+	struct nlattr *peer_netns = nlmsg_find_attr(header, sizeof(*message), IFLA_LINK_NETNSID);
+	struct nlattr *master = nlmsg_find_attr(header, sizeof(*message), IFLA_MASTER);
+	struct nlattr *details = nlmsg_find_attr(header, sizeof(*message), IFLA_LINKINFO);
+	struct nlattr *kind = details ? nla_find(nla_data(details), nla_len(details), IFLA_INFO_KIND) : NULL;
+	struct weir_nl_link *out = append(list);
+	if (!out)
+		return list->error;
+	out->ifindex = (uint32_t)message->ifi_index;
+	out->flags = message->ifi_flags;
+	out->peer_ifindex = peer ? nla_get_u32(peer) : 0;
+	out->peer_netns_id = peer_netns ? (int32_t)nla_get_u32(peer_netns) : -1;
+	out->master = master ? nla_get_u32(master) : 0;
+	if (name)
+		nla_strlcpy(out->name, name, sizeof(out->name));
+	if (kind)
+		nla_strlcpy(out->kind, kind, sizeof(out->kind));
+	return 0;
+}
+
+int weir_nl_links(struct weir_nl_link **links, size_t *count)
+{
+	struct list list = {.size = sizeof(**links)};
+	struct ifinfomsg body = {.ifi_family = AF_UNSPEC};
+	int error = dump(RTM_GETLINK, &body, sizeof(body), parse_link, &list);
+	*links = list.elements;
+	*count = list.count;
+	return error;
+}
+
+static int parse_address(struct nlmsghdr *header, void *context)
+{
+	struct list *list = context;
+	struct ifaddrmsg *message = nlmsg_data(header);
+	if (header->nlmsg_type != RTM_NEWADDR || !nlmsg_valid_hdr(header, sizeof(*message)))
+		return -EBADMSG;
+	/* With a peer, the other attribute is the peer's. */
+	struct nlattr *local = nlmsg_find_attr(header, sizeof(*message), IFA_LOCAL);
+	if (!local)
+		local = nlmsg_find_attr(header, sizeof(*message), IFA_ADDRESS);
+	int length = local ? nla_len(local) : 0;
+	if (length != 4 && length != 16)
+		return 0;
+	struct weir_nl_address *out = append(list);
+	if (!out)
+		return list->error;
+	out->ifindex = message->ifa_index;
+	out->length = (uint8_t)length;
+	out->prefix_length = message->ifa_prefixlen;
+	memcpy(out->bytes, nla_data(local), (size_t)length);
+	return 0;
+}
+
+int weir_nl_addresses(struct weir_nl_address **addresses, size_t *count)
+{
+	struct list list = {.size = sizeof(**addresses)};
+	struct ifaddrmsg body = {.ifa_family = AF_UNSPEC};
+	int error = dump(RTM_GETADDR, &body, sizeof(body), parse_address, &list);
+	*addresses = list.elements;
+	*count = list.count;
+	return error;
 }
 
 static int parse_route(struct nlmsghdr *header, void *context)
@@ -330,10 +338,6 @@ int weir_nl_namespace_id(int namespace_fd, int32_t *id)
 	return seen < 0 ? seen : 0;
 }
 
-/*
- * Qdiscs and filters are parsed here: a static libnl-route has an empty table of their kinds, which its own parser
- * does not survive.
- */
 struct tc_search {
 	uint32_t ifindex;
 	int found;
@@ -391,6 +395,50 @@ int weir_nl_has_filters(uint32_t ifindex, int egress_hook)
 							 egress_hook ? TC_H_MIN_EGRESS : TC_H_MIN_INGRESS),
 			 },
 			 any_filter);
+}
+
+static int add_filter(struct nlmsghdr *header, void *context)
+{
+	struct list *list = context;
+	struct tcmsg *message = nlmsg_data(header);
+	if (header->nlmsg_type != RTM_NEWTFILTER || !nlmsg_valid_hdr(header, sizeof(*message)))
+		return -EBADMSG;
+	struct nlattr *kind = nlmsg_find_attr(header, sizeof(*message), TCA_KIND);
+	struct nlattr *options = nlmsg_find_attr(header, sizeof(*message), TCA_OPTIONS);
+	/* Each priority begins with a message about no filter. */
+	if (!message->tcm_handle || !kind || !options)
+		return 0;
+	struct weir_nl_filter *out = append(list);
+	if (!out)
+		return list->error;
+	out->priority = TC_H_MAJ(message->tcm_info) >> 16;
+	out->handle = message->tcm_handle;
+	nla_strlcpy(out->kind, kind, sizeof(out->kind));
+	if (strcmp(out->kind, "bpf"))
+		return 0;
+	struct nlattr *id = nla_find(nla_data(options), nla_len(options), TCA_BPF_ID);
+	struct nlattr *name = nla_find(nla_data(options), nla_len(options), TCA_BPF_NAME);
+	struct nlattr *flags = nla_find(nla_data(options), nla_len(options), TCA_BPF_FLAGS);
+	if (id)
+		out->program_id = nla_get_u32(id);
+	if (name)
+		nla_strlcpy(out->name, name, sizeof(out->name));
+	out->direct_action = flags && nla_get_u32(flags) & TCA_BPF_FLAG_ACT_DIRECT;
+	return 0;
+}
+
+int weir_nl_filters(uint32_t ifindex, int egress_hook, struct weir_nl_filter **filters, size_t *count)
+{
+	struct list list = {.size = sizeof(**filters)};
+	struct tcmsg body = {
+		.tcm_family = AF_UNSPEC,
+		.tcm_ifindex = (int)ifindex,
+		.tcm_parent = TC_H_MAKE(TC_H_CLSACT, egress_hook ? TC_H_MIN_EGRESS : TC_H_MIN_INGRESS),
+	};
+	int error = dump(RTM_GETTFILTER, &body, sizeof(body), add_filter, &list);
+	*filters = list.elements;
+	*count = list.count;
+	return error;
 }
 
 struct errand {

@@ -39,6 +39,20 @@ package struct Route: Hashable, Sendable {
     package var isUnicast: Bool
 }
 
+/// A filter of clsact, of anybody.
+package struct TrafficFilter: Hashable, Sendable {
+    package var priority: UInt32
+    package var handle: UInt32
+    /// "bpf", "flower" …
+    package var kind: String
+    /// As whoever made it called it; empty for other kinds than "bpf".
+    package var name: String
+    /// Of a filter of kind "bpf".
+    package var programID: UInt32?
+    /// Its answer is the verdict: unless it is "go on", no later filter runs.
+    package var isDirectAction: Bool
+}
+
 /// rtnetlink of the calling thread's network namespace. Every call asks the kernel anew.
 package struct Netlink: Sendable {
     package init() {}
@@ -126,6 +140,22 @@ package struct Netlink: Sendable {
             if result > 0 { return true }
         }
         return false
+    }
+
+    /// The filters of one hook of clsact in the order in which they run; none where the interface has no clsact.
+    package func filters(interface: UInt32, egressHook: Bool) throws(NetlinkError) -> [TrafficFilter] {
+        var list: UnsafeMutablePointer<weir_nl_filter>?
+        var count = 0
+        // SAFETY: the shim allocates `count` elements, which are copied before they are released.
+        let result = unsafe weir_nl_filters(interface, egressHook ? 1 : 0, &list, &count)
+        if [-ENODEV, -ENOENT, -EINVAL].contains(result) { return [] }
+        guard result == 0 else { throw NetlinkError("list filters of interface", "\(interface)", result: result) }
+        defer { unsafe free(list) }
+        return unsafe Array(UnsafeBufferPointer(start: list, count: count)).map { filter in
+            TrafficFilter(
+                priority: filter.priority, handle: filter.handle, kind: text(filter.kind), name: text(filter.name),
+                programID: filter.program_id == 0 ? nil : filter.program_id, isDirectAction: filter.direct_action != 0)
+        }
     }
 
     /// This namespace's number for another; nil: it has none, so no interface here has its peer there.

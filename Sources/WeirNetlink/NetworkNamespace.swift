@@ -3,8 +3,10 @@ internal import SystemPackage
 
 /// Which namespace a file stands for: the same namespace has the same identity whatever file names it.
 package struct NamespaceIdentity: Hashable, Sendable, Comparable, Codable {
-    package var device: UInt64
-    package var inode: UInt64
+    package var device: UInt64 = 0
+    package var inode: UInt64 = 0
+
+    private init() {}
 
     package static func < (left: Self, right: Self) -> Bool {
         (left.device, left.inode) < (right.device, right.inode)
@@ -23,8 +25,12 @@ package struct NamespaceIdentity: Hashable, Sendable, Comparable, Codable {
     /// The calling thread's network namespace.
     package static func current() throws(NetlinkError) -> NamespaceIdentity {
         let path = "/proc/thread-self/ns/net"
-        guard let identity = NamespaceIdentity(path: path) else {
-            throw NetlinkError("look at", path, errno: .noSuchFileOrDirectory, hint: "is /proc mounted?")
+        var identity = NamespaceIdentity()
+        // SAFETY: the path outlives the call; only the two numbers are written.
+        let result = unsafe weir_nl_namespace_inode(path, &identity.device, &identity.inode)
+        guard result == 0 else {
+            let hint = Errno(rawValue: -result) == .noSuchFileOrDirectory ? "is /proc mounted?" : nil
+            throw NetlinkError("look at", path, result: result, hint: hint)
         }
         return identity
     }

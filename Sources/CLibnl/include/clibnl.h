@@ -49,6 +49,17 @@ int weir_nl_namespace_id(int namespace_fd, int32_t *id);
 int weir_nl_has_clsact(uint32_t ifindex);
 int weir_nl_has_filters(uint32_t ifindex, int egress_hook);
 
+struct weir_nl_filter {
+	uint32_t priority;
+	uint32_t handle;
+	uint32_t program_id;    /* of kind "bpf"; else 0 */
+	uint8_t direct_action;  /* its answer is the verdict */
+	char kind[16];
+	char name[64];          /* of a bpf filter, as whoever made it called it */
+};
+/* The filters on one hook of clsact, of anybody, in the order in which they run. */
+int weir_nl_filters(uint32_t ifindex, int egress_hook, struct weir_nl_filter **filters, size_t *count);
+
 /*
  * Runs body(context) on a thread of its own that has entered the namespace and ends afterwards: setns() is per
  * thread, and a thread that has moved must not do anything else.
