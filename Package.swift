@@ -74,7 +74,7 @@ let package = Package(
             name: "CLibnl",
             // Debian keeps libnl's headers in a folder of their own; pkg-config would also link it dynamically.
             cSettings: [.unsafeFlags(["-I/usr/include/libnl3"])],
-            linkerSettings: [.linkedLibrary(":libnl-route-3.a"), .linkedLibrary(":libnl-3.a")]),
+            linkerSettings: [.linkedLibrary(":libnl-3.a")]),
         .target(
             name: "WeirNetlink",
             dependencies: ["CLibnl", "WeirModel", .product(name: "SystemPackage", package: "swift-system")],
@@ -166,7 +166,10 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(
             name: "WeirLoaderTests",
-            dependencies: ["WeirABI", "WeirLoader", "WeirKernel", "WeirImage", "WeirMaps", "WeirModel", "TestNetwork"],
+            dependencies: [
+                "weir", "CLibbpf", "WeirABI", "WeirLoader", "WeirKernel", "WeirNetlink", "WeirImage", "WeirMaps",
+                "WeirModel", "TestNetwork", "WeirTestSupport",
+            ],
             swiftSettings: strict),
         .testTarget(
             name: "WeirConformanceTests",

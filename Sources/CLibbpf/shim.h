@@ -226,6 +226,49 @@ static inline int weir_probe_program(void)
 	return bpf_prog_load(BPF_PROG_TYPE_SCHED_CLS, "weir_probe", "Dual BSD/GPL", code, 2, &opts);
 }
 
+/* Whether the probe program was translated to machine code. Negative: errno. */
+static inline int weir_probe_is_translated(int probe_program_fd)
+{
+	struct bpf_prog_info info;
+	int error = weir_prog_info(probe_program_fd, &info, NULL, 0);
+	return error ? error : info.jited_prog_len > 0;
+}
+
+/* The ids of the helpers that an open object's programs call, at most `room`, each once; how many. */
+static inline int weir_object_helpers(const struct bpf_object *object, __u32 *ids, int room)
+{
+	const struct bpf_program *program;
+	int count = 0;
+	bpf_object__for_each_program(program, object) {
+		const struct bpf_insn *code = bpf_program__insns(program);
+		for (size_t i = 0; i < bpf_program__insn_cnt(program); i++) {
+			if (code[i].code != (BPF_JMP | BPF_CALL) || code[i].src_reg)
+				continue;
+			int known = 0;
+			while (known < count && ids[known] != (__u32)code[i].imm)
+				known++;
+			if (known == count && count < room)
+				ids[count++] = (__u32)code[i].imm;
+		}
+	}
+	return count;
+}
+
+/* 1: programs of our type may call it, 0: not on this kernel. Negative: errno. */
+static inline int weir_probe_helper(__u32 id)
+{
+	return libbpf_probe_bpf_helper(BPF_PROG_TYPE_SCHED_CLS, (enum bpf_func_id)id, NULL);
+}
+
+/* "bpf_map_lookup_elem"; NULL for one that the headers of this build do not know. */
+static inline const char *weir_helper_name(__u32 id)
+{
+#define WEIR_HELPER_NAME(name) [BPF_FUNC_##name] = "bpf_" #name
+	static const char *const names[] = {__BPF_FUNC_MAPPER(WEIR_HELPER_NAME)};
+#undef WEIR_HELPER_NAME
+	return id < sizeof(names) / sizeof(*names) ? names[id] : NULL;
+}
+
 /* Swift cannot read the macro. */
 static inline int weir_last_errno(void)
 {

@@ -96,6 +96,24 @@ package import WeirMaps
         return size < 0 ? nil : Int(size)
     }
 
+    /// Helpers that its programs call and this kernel does not have, by name, sorted. Nothing is loaded but probes.
+    package func missingHelpers() throws(KernelError) -> [String] {
+        var ids = [UInt32](repeating: 0, count: 256)
+        // SAFETY: the object is open and at most 256 ids are written.
+        let count = unsafe ids.withUnsafeMutableBufferPointer { [object] in
+            unsafe weir_object_helpers(object, $0.baseAddress, Int32($0.count))
+        }
+        var missing: [String] = []
+        for id in ids.prefix(Int(count)) {
+            // SAFETY: a constant string.
+            let name = unsafe weir_helper_name(id).map { unsafe String(cString: $0) } ?? "helper \(id)"
+            let (result, log) = LibbpfMessages.capture { weir_probe_helper(id) }
+            guard result >= 0 else { throw KernelError("probe", name, result: result, log: log) }
+            if result == 0 { missing.append(name) }
+        }
+        return missing.sorted()
+    }
+
     private func declared(_ mapName: String) throws(KernelError) -> OpaquePointer {
         // SAFETY: the object is open and the name outlives the call.
         guard let map = unsafe bpf_object__find_map_by_name(object, mapName) else {

@@ -10,7 +10,7 @@ package struct ControlValue: Hashable, Sendable {
 
     private static var revisionMask: UInt64 { 1 << UInt64(WEIR_REVISION_BITS) - 1 }
 
-    /// 0: no policy was ever committed.
+    /// 0: no policy is in force: nothing was ever committed, or a detach has begun.
     package var revision: UInt64 { word & Self.revisionMask }
     package var isCommitted: Bool { revision != 0 }
     package var activeSlot: Int { Int(revision & 1) }
@@ -18,6 +18,18 @@ package struct ControlValue: Hashable, Sendable {
     /// The same flags under another revision.
     package func withRevision(_ revision: UInt64) -> ControlValue {
         ControlValue(word: word & ~Self.revisionMask | revision & Self.revisionMask)
+    }
+}
+
+extension ControlValue {
+    /// Reads the word without a mapping, which a frozen map refuses.
+    package init(reading control: KernelMap) throws(KernelError) {
+        do throws(MapError) {
+            let bytes = try control.lookup(nativeBytes(0)) ?? []
+            guard bytes.count == 8 else { throw .invalid }
+            // SAFETY: eight bytes were checked; any eight bytes are a number.
+            word = unsafe bytes.withUnsafeBytes { unsafe $0.loadUnaligned(as: UInt64.self) }
+        } catch { throw KernelError("read", "'\(control.schema.name)'", error) }
     }
 }
 

@@ -5,6 +5,8 @@ internal import SystemPackage
 package struct KernelFeatures: Hashable, Sendable {
     /// Links on interface hooks (6.6). Without it clsact is used.
     package var hasTCX: Bool
+    /// Whether programs become machine code; interpreted they are several times as slow.
+    package var hasJIT: Bool
 
     /// Throws where BPF is not usable at all: no privilege, no `bpf(2)`.
     package static func probe() throws(KernelError) -> KernelFeatures {
@@ -19,15 +21,19 @@ package struct KernelFeatures: Hashable, Sendable {
             throw KernelError("load", "a probe program", result: program, hint: hint)
         }
         let owned = OwnedDescriptor(adopting: program)
+        let translated = weir_probe_is_translated(owned.raw)
+        guard translated >= 0 else { throw KernelError("inspect", "a probe program", result: translated) }
         // An interface that cannot exist. A kernel that knows tcx looks for it (ENODEV); an older one knows no such
         // attach type (EINVAL).
         let link = weir_tcx_link_create(owned.raw, UInt32(Int32.max), 0)
         if link >= 0 { _ = OwnedDescriptor(adopting: link) }
         switch link {
-        case -ENODEV: return KernelFeatures(hasTCX: true)
-        case -EPERM:
-            throw KernelError("attach", "a probe program", result: link, hint: "needs root or CAP_NET_ADMIN")
-        default: return KernelFeatures(hasTCX: false)
+        case -ENODEV: return KernelFeatures(hasTCX: true, hasJIT: translated == 1)
+        case -EINVAL, -EOPNOTSUPP: return KernelFeatures(hasTCX: false, hasJIT: translated == 1)
+        default:
+            throw KernelError(
+                "attach", "a probe program", result: link,
+                hint: link == -EPERM ? "needs root or CAP_NET_ADMIN" : nil)
         }
     }
 }

@@ -29,25 +29,38 @@ enum Files {
     /// Replaces the file in one step: after a crash it has its old bytes or these.
     static func write(_ bytes: [UInt8], to path: String) throws(FileError) {
         let temporary = path + ".tmp"
+        do throws(FileError) {
+            try writeThrough(bytes, to: temporary)
+            try rename(temporary, to: path)
+        } catch {
+            _ = try? removeFile(temporary)
+            throw error
+        }
+        try synchronize(directory: parent(path))
+    }
+
+    private static func writeThrough(_ bytes: [UInt8], to path: String) throws(FileError) {
         do {
             let file = try FileDescriptor.open(
-                FilePath(temporary), .writeOnly, options: [.create, .truncate, .closeOnExec],
+                FilePath(path), .writeOnly, options: [.create, .truncate, .closeOnExec],
                 permissions: [.ownerReadWrite])
             try file.closeAfter {
                 try file.writeAll(bytes)
-                guard fsync(file.rawValue) == 0 else { throw lastError }
+                try synchronize(file)
             }
         } catch {
-            throw FileError("write", temporary, errno: error as? Errno ?? .ioError)
+            throw FileError("write", path, errno: error as? Errno ?? .ioError)
         }
-        try rename(temporary, to: path)
-        try synchronize(directory: parent(path))
+    }
+
+    private static func synchronize(_ file: FileDescriptor) throws {
+        while fsync(file.rawValue) != 0 { guard lastError == .interrupted else { throw lastError } }
     }
 
     private static func synchronize(directory: String) throws(FileError) {
         do {
             let file = try FileDescriptor.open(FilePath(directory), .readOnly, options: [.directory, .closeOnExec])
-            try file.closeAfter { guard fsync(file.rawValue) == 0 else { throw lastError } }
+            try file.closeAfter { try synchronize(file) }
         } catch {
             throw FileError("synchronise", directory, errno: error as? Errno ?? .ioError)
         }
@@ -74,13 +87,19 @@ enum Files {
         var prefix = ""
         for part in path.split(separator: "/") {
             prefix += "/" + part
-            if !exists(prefix) { try makeDirectory(prefix) }
+            if try !exists(prefix) { try makeDirectory(prefix) }
         }
     }
 
-    static func exists(_ path: String) -> Bool {
+    /// Throws where that cannot be told: what is taken for absent might be made a second time, or left behind.
+    static func exists(_ path: String) throws(FileError) -> Bool {
         // SAFETY: the path outlives the call.
-        unsafe access(path, F_OK) == 0
+        guard unsafe access(path, F_OK) != 0 else { return true }
+        let error = lastError
+        guard error == .noSuchFileOrDirectory || error == .notDirectory else {
+            throw FileError("look for", path, errno: error)
+        }
+        return false
     }
 
     /// false where it was not there.
@@ -124,12 +143,16 @@ enum Files {
         }
         defer { unsafe _ = closedir(directory) }
         var names: [String] = []
+        // The end and an error differ by errno alone.
+        Glibc.errno = 0
         while let entry = unsafe readdir(directory) {
             let name = unsafe withUnsafeBytes(of: entry.pointee.d_name) {
                 unsafe String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self)
             }
             if name != ".", name != ".." { names.append(name) }
+            Glibc.errno = 0
         }
+        guard Glibc.errno == 0 else { throw FileError("list", path, errno: lastError) }
         return names.sorted()
     }
 
@@ -147,6 +170,22 @@ enum Files {
 }
 
 extension Files {
+    /// Whether somebody holds the file's lock now. A file that is not there is not locked.
+    static func isLocked(_ path: String) throws(FileError) -> Bool {
+        do {
+            let file = try FileDescriptor.open(FilePath(path), .readOnly, options: .closeOnExec)
+            return try file.closeAfter {
+                if flock(file.rawValue, LOCK_SH | LOCK_NB) == 0 { return false }
+                guard lastError == .wouldBlock else { throw lastError }
+                return true
+            }
+        } catch {
+            let error = error as? Errno ?? .ioError
+            if error == .noSuchFileOrDirectory { return false }
+            throw FileError("look at the lock", path, errno: error)
+        }
+    }
+
     /// Runs the body while this process alone holds the file's lock; the kernel releases it if the process ends.
     static func withLock<Value>(_ path: String, timeout: Duration, _ body: () throws -> Value) throws -> Value {
         let file: FileDescriptor

@@ -101,16 +101,24 @@ package struct Loader: Sendable {
         try step(.checked)
         // Left-overs of a run that ended before it published its pins, or of a detach.
         try Files.removeTree(layout.staging)
-        guard !Files.exists(layout.root) else { return try applyToPins(image, generation, checked, step) }
-        // A state file without pins is of another boot; its indexes mean nothing now.
-        try state.save(NodeState(namespace: checked.node.namespace))
-        try PinnedSet.create(object, options: options.programs, layout: layout)
-        do { return try applyToPins(image, generation, checked, step) } catch let error as LoaderError {
-            if case .afterCommit = error { throw error }
-            try? removePins()
-            throw error
-        } catch {
-            try? removePins()
+        if try Files.exists(layout.root) {
+            guard try isReleased() else { return try applyToPins(image, generation, checked, step) }
+            // A first apply or a detach ended half-way. Revisions begin again, so conntrack must, too.
+            _ = try detachLocked()
+        }
+        return try tidying(where: { try? removePins() }) {
+            // A state file without pins is of another boot; its indexes mean nothing now.
+            try state.save(NodeState(namespace: checked.node.namespace))
+            try PinnedSet.create(object, options: options.programs, layout: layout)
+            return try applyToPins(image, generation, checked, step)
+        }
+    }
+
+    /// What the body left is taken away where it fails and has committed nothing.
+    private func tidying<Value>(where tidy: () -> Void, _ body: () throws -> Value) throws -> Value {
+        do { return try body() } catch {
+            if case .afterCommit = LoaderError(error) { throw error }
+            tidy()
             throw error
         }
     }
@@ -118,7 +126,7 @@ package struct Loader: Sendable {
     /// Nothing may be attached any longer. One rename hides the whole set; what a crash leaves of it is staging.
     func removePins() throws {
         try Files.removeTree(layout.staging)
-        if Files.exists(layout.root) { try Files.rename(layout.root, to: layout.staging) }
+        if try Files.exists(layout.root) { try Files.rename(layout.root, to: layout.staging) }
         try Files.removeTree(layout.staging)
         try state.clear()
     }
@@ -129,6 +137,15 @@ package struct Loader: Sendable {
         try requireSameNamespace(checked.node.namespace)
         try requireSameABI()
         let pins = try PinnedSet.open(object, options: options.programs, layout: layout)
+        return try tidying(where: { pins.removeIfNew() }) {
+            try applyToPins(image, generation, checked, pins, step)
+        }
+    }
+
+    private func applyToPins(
+        _ image: Image, _ generation: UInt64, _ checked: Checked, _ pins: borrowing PinnedSet,
+        _ step: (ApplyStep) throws -> Void
+    ) throws -> Outcome {
         try step(.pinned)
 
         let survey = try AttachmentSurvey(layout, ownPrograms: try PinnedSet.programIDs(layout))
@@ -138,7 +155,7 @@ package struct Loader: Sendable {
         let word = control.load()
         if try isInForce(image, checked, word, pins.maps), changes.isEmpty {
             try state.save(image)
-            try pins.removeOldPrograms()
+            try tidy(pins)
             return Outcome(result: .unchanged, revision: word.revision, slot: word.activeSlot)
         }
         return try commit(image, generation, checked, pins, control, changes, step)
@@ -157,14 +174,16 @@ package struct Loader: Sendable {
 
         let created = try checked.contents.create()
         try step(.filled)
-        try state.save(image)
-        try step(.imageSaved)
-
         // A run that ended between its store and its fence may have left readers of the slot we write to now.
         try fence.wait()
         let formerMeta = try pins.maps.meta(slot: slot)
         var undo = Undo()
         do {
+            if try !state.hasImage(digest: image.digest) {
+                undo.add { [state] in try state.removeImage(digest: image.digest) }
+            }
+            try state.save(image)
+            try step(.imageSaved)
             undo.add { [maps = pins.maps] in try maps.setMeta(formerMeta, slot: slot) }
             var building = weir_slot_meta()
             building.state = WEIR_SLOT_BUILDING.rawValue
@@ -204,10 +223,8 @@ package struct Loader: Sendable {
                 outcome.detached.append(describe(hook, attachment.kind, changes.names))
             }
             for pin in changes.deadPins { try Files.removeFile(pin) }
-            try pins.removeOldPrograms()
             try step(.detached)
-            try forgetGoneQdiscs()
-            try state.removeImages(except: try keptDigests(pins.maps))
+            try tidy(pins)
             try step(.saved)
         } catch { throw LoaderError.afterCommit(revision: after.revision, LoaderError(error)) }
         return outcome
@@ -245,7 +262,7 @@ package struct Loader: Sendable {
     package func requireBPFFileSystem() throws(LoaderError) {
         try bordered {
             let parent = Files.parent(layout.root)
-            guard Files.exists(parent), try isOnBPFFileSystem(parent) else {
+            guard try Files.exists(parent), try isOnBPFFileSystem(parent) else {
                 throw LoaderError.refused(
                     "\(parent) is not on a bpf file system", hint: "mount -t bpf bpf /sys/fs/bpf")
             }
@@ -320,17 +337,16 @@ package struct Loader: Sendable {
             && abiBytes(of: meta.node_digest) == checked.node.digest && Int(meta.cpu_count) == checked.contents.cpuCount
     }
 
-    private func keptDigests(_ maps: PinnedMaps) throws -> [[UInt8]] {
-        try (0..<Int(WEIR_SLOT_COUNT)).map { abiBytes(of: try maps.meta(slot: $0).image_digest) }
+    /// Forgets what no slot and no interface needs any longer.
+    private func tidy(_ pins: borrowing PinnedSet) throws {
+        try pins.removeOldPrograms()
+        let attacher = Attacher(layout, state)
+        for interface in try state.load().createdQdiscs.sorted() { try attacher.removeQdiscIfOurs(interface) }
+        try state.removeLeftovers(except: try keptDigests(pins.maps))
     }
 
-    /// Qdiscs go with their interfaces, and indexes are not used again: forget them.
-    private func forgetGoneQdiscs() throws {
-        var saved = try state.load()
-        let present = Set(try Netlink().interfaces().map(\.index))
-        guard !saved.createdQdiscs.isSubset(of: present) else { return }
-        saved.createdQdiscs.formIntersection(present)
-        try state.save(saved)
+    private func keptDigests(_ maps: PinnedMaps) throws -> [[UInt8]] {
+        try (0..<Int(WEIR_SLOT_COUNT)).map { abiBytes(of: try maps.meta(slot: $0).image_digest) }
     }
 }
 

@@ -2,7 +2,8 @@ package import SystemPackage
 package import WeirKernel
 package import WeirNetlink
 
-/// The node could not be changed or read. Unless it is `afterCommit`, what the node enforces is as before.
+/// The node could not be changed or read. Unless it is `afterCommit` or
+/// `afterRelease`, what the node enforces is as before.
 package enum LoaderError: Error, Sendable, CustomStringConvertible {
     case kernel(KernelError)
     case netlink(NetlinkError)
@@ -19,6 +20,8 @@ package enum LoaderError: Error, Sendable, CustomStringConvertible {
     case stopped(ApplyStep, reason: String)
     /// The new policy is in force, but something after that failed; the next apply completes it.
     indirect case afterCommit(revision: UInt64, LoaderError)
+    /// A detach has ended enforcement, but could not take everything away; the next one does.
+    indirect case afterRelease(LoaderError)
 
     package var description: String {
         switch self {
@@ -35,6 +38,7 @@ package enum LoaderError: Error, Sendable, CustomStringConvertible {
         case .stopped(let step, let reason): "stopped at '\(step.rawValue)': \(reason)"
         case .afterCommit(let revision, let error):
             "revision \(revision) is in force, but \(error) (apply again to complete it)"
+        case .afterRelease(let error): "nothing is enforced any more, but \(error) (detach again to complete it)"
         }
     }
 }
@@ -44,7 +48,7 @@ extension LoaderError {
     package var log: String? {
         switch self {
         case .kernel(let error): error.log
-        case .afterCommit(_, let error): error.log
+        case .afterCommit(_, let error), .afterRelease(let error): error.log
         default: nil
         }
     }

@@ -16,6 +16,7 @@ struct PinLayout {
     let root: String
 
     var staging: String { root + "-new" }
+    var maps: String { "\(root)/maps" }
     var programs: String { "\(root)/programs" }
     var links: String { "\(root)/links" }
 
@@ -164,6 +165,8 @@ struct PinnedSet: ~Copyable {
     let programs: Programs
     /// The directory name of the programs.
     let digest: String
+    /// Whether these programs were loaded for this run.
+    let isNew: Bool
 
     /// Digest of what the verifier sees: the object and its options. A prefix is enough to tell versions apart.
     static func digest(object: [UInt8], options: DatapathOptions) -> String {
@@ -178,17 +181,33 @@ struct PinnedSet: ~Copyable {
         let digest = digest(object: object, options: options)
         let maps = try PinnedMaps(pinnedIn: layout.root)
         let directory = "\(layout.programs)/\(digest)"
-        if !Files.exists(directory) {
+        let isNew = try !Files.exists(directory)
+        if isNew {
             let loaded = try BPFObject(bytes: object)
             try loaded.setOptions(options)
             for (name, map) in maps.all { try loaded.share(map, as: name) }
             try loaded.load()
             let staging = directory + "_new"
-            try Files.removeTree(staging)
-            try Files.makeDirectory(staging)
-            try Programs(loaded).pin(in: staging)
-            try Files.rename(staging, to: directory)
+            do {
+                try Files.removeTree(staging)
+                try Files.makeDirectory(staging)
+                try Programs(loaded).pin(in: staging)
+                try Files.rename(staging, to: directory)
+            } catch {
+                try? Files.removeTree(staging)
+                throw error
+            }
         }
+        do {
+            let programs = try openPrograms(in: directory, reading: maps)
+            return PinnedSet(layout: layout, maps: maps, programs: programs, digest: digest, isNew: isNew)
+        } catch {
+            if isNew { try? Files.removeTree(directory) }
+            throw error
+        }
+    }
+
+    private static func openPrograms(in directory: String, reading maps: PinnedMaps) throws -> Programs {
         guard let programs = try Programs(pinnedIn: directory) else {
             throw FileError("open programs in", directory, errno: .noSuchFileOrDirectory)
         }
@@ -201,7 +220,7 @@ struct PinnedSet: ~Copyable {
                     hint: "they do not read the maps pinned beside them; detach, then apply again")
             }
         }
-        return PinnedSet(layout: layout, maps: maps, programs: programs, digest: digest)
+        return programs
     }
 
     /// Loads everything and publishes it under the pin path in one step.
@@ -232,6 +251,9 @@ struct PinnedSet: ~Copyable {
         }
         return ids
     }
+
+    /// Takes the programs of a run that failed away again. Nothing runs them.
+    func removeIfNew() { if isNew { try? Files.removeTree("\(layout.programs)/\(digest)") } }
 
     /// Removes the programs of other objects: nothing runs them any longer.
     func removeOldPrograms() throws {

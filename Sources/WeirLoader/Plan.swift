@@ -58,7 +58,7 @@ extension Loader {
                         Plan.EndpointInterface(endpoint: record.name, interface: $0.name, index: $0.index)
                     }
                 }, attach: [], detach: [], swap: [], maps: [], estimatedBytes: checked.contents.estimatedBytes)
-            guard Files.exists(layout.root) else {
+            guard try Files.exists(layout.root), try !isReleased() else {
                 let kind: AttachKind = options.attachMode != .clsact && checked.features.hasTCX ? .tcx : .clsact
                 plan.attach = checked.node.hooks.sorted { $0.key < $1.key }
                     .map { describe($0.key, kind, [$0.key.interface: $0.value]) }

@@ -20,7 +20,7 @@ extension Loader {
     }
 
     private func rollbackLocked() throws -> RollbackOutcome {
-        guard Files.exists(layout.root) else {
+        guard try Files.exists(layout.root) else {
             throw LoaderError.refused("nothing is loaded under \(layout.root)", hint: "apply a policy first")
         }
         try requireSameNamespace(try .current())

@@ -20,12 +20,13 @@ struct NodeState: Codable, Equatable {
 struct StateDirectory {
     let path: String
 
-    private var statePath: String { "\(path)/state.json" }
+    var statePath: String { "\(path)/state.json" }
+    var lockPath: String { "\(path)/lock" }
 
     /// One weir at a time works on what belongs to this directory.
     func locked<Value>(timeout: Duration, _ body: () throws -> Value) throws -> Value {
         try Files.makeDirectories(path)
-        return try Files.withLock("\(path)/lock", timeout: timeout, body)
+        return try Files.withLock(lockPath, timeout: timeout, body)
     }
 
     /// Fresh where there is none.
@@ -62,17 +63,24 @@ struct StateDirectory {
         if try Files.read(path) != bytes { try Files.write(bytes, to: path) }
     }
 
-    /// Removes images that no slot has.
-    func removeImages(except digests: [[UInt8]]) throws {
+    func hasImage(digest: [UInt8]) throws -> Bool { try Files.exists(imagePath(digest)) }
+
+    func removeImage(digest: [UInt8]) throws { try Files.removeFile(imagePath(digest)) }
+
+    /// The names of images that no slot has, and of what a run that ended while it wrote left. Sorted.
+    func leftovers(except digests: [[UInt8]]) throws -> [String] {
         let kept = Set(digests.map { "image-\($0.hexadecimal)" })
-        for name in try Files.list(path) ?? [] where name.hasPrefix("image-") && !kept.contains(name) {
-            try Files.removeFile("\(path)/\(name)")
-        }
+        return try (Files.list(path) ?? [])
+            .filter { $0 == "state.json.tmp" || $0.hasPrefix("image-") && !kept.contains($0) }
+    }
+
+    func removeLeftovers(except digests: [[UInt8]]) throws {
+        for name in try leftovers(except: digests) { try Files.removeFile("\(path)/\(name)") }
     }
 
     /// Everything but the lock, which is held; the directory stays if somebody put something else there.
     func clear() throws {
-        try removeImages(except: [])
-        for name in ["state.json", "state.json.tmp"] { try Files.removeFile("\(path)/\(name)") }
+        try removeLeftovers(except: [])
+        try Files.removeFile(statePath)
     }
 }

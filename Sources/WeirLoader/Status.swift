@@ -62,7 +62,7 @@ package struct NodeStatus: Hashable, Sendable, Codable {
     }
 
     package var pinPath: String
-    /// 0: nothing was ever committed.
+    /// 0: no policy is in force.
     package var revision: UInt64
     package var activeSlot: Int?
     package var node: String?
@@ -81,16 +81,17 @@ extension Loader {
     /// nil where nothing is loaded under the pin path. Changes nothing and takes no lock.
     package func status() throws(LoaderError) -> NodeStatus? {
         try bordered {
-            guard Files.exists(layout.root) else { return nil }
+            guard try Files.exists(layout.root) else { return nil }
             let maps = try PinnedMaps(pinnedIn: layout.root)
-            let word = try ControlWord(try maps(.control)).load()
+            let word = try ControlValue(reading: maps(.control))
             let slot = word.isCommitted ? word.activeSlot : nil
             var status = NodeStatus(
                 pinPath: layout.root, revision: word.revision, activeSlot: slot, node: nil, slots: [], endpoints: [],
                 drops: try drops(maps), rules: [], maps: [], problems: [])
             for index in 0..<Int(WEIR_SLOT_COUNT) { status.slots.append(try slotStatus(maps, index, active: slot)) }
             guard let slot else {
-                status.problems.append("no policy was ever committed: every packet passes")
+                status.problems.append(
+                    "no policy is in force, every packet passes: apply starts over, detach removes what is left")
                 return status
             }
             let meta = try maps.meta(slot: slot)
@@ -107,9 +108,9 @@ extension Loader {
     /// The image that is in force; nil where nothing is, or where its file is lost.
     package func activeImage() throws(LoaderError) -> Image? {
         try bordered {
-            guard Files.exists(layout.root) else { return nil }
+            guard try Files.exists(layout.root) else { return nil }
             let maps = try PinnedMaps(pinnedIn: layout.root)
-            return try activeImage(maps, try ControlWord(try maps(.control)).load())
+            return try activeImage(maps, try ControlValue(reading: maps(.control)))
         }
     }
 

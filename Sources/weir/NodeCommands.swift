@@ -93,7 +93,12 @@ struct DetachCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "detach",
         abstract: "Remove exactly what weir made on this node. Traffic is no longer judged.",
-        discussion: "Example: sudo weir detach")
+        discussion: """
+            One store ends enforcement for the whole node; then programs, pins and state are taken away. A run that
+            ends in between is completed by the next detach, or by apply.
+
+            Example: sudo weir detach
+            """)
 
     @OptionGroup var place: PlaceOptions
 
@@ -106,6 +111,7 @@ struct DetachCommand: ParsableCommand {
         if let outcome {
             lines = ["detached \(outcome.detached.count) hooks and removed \(place.pinPath)"]
             lines += outcome.detached.map { "  \($0)" }
+            if !outcome.wasAtOnce { lines.append("hook by hook: the programs read no 'control' that can be written") }
         }
         try refusing { try Terminal.output(lines.joined(separator: "\n") + "\n") }
     }

@@ -22,6 +22,6 @@ struct Weir: ParsableCommand {
             CompileCommand.self, LintCommand.self, InventoryCommand.self, VerdictCommand.self, ApplyCommand.self,
             RollbackCommand.self,
             StatusCommand.self,
-            DetachCommand.self, VersionCommand.self,
+            DetachCommand.self, DoctorCommand.self, VersionCommand.self,
         ])
 }
