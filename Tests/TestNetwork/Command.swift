@@ -47,6 +47,8 @@ package final class BackgroundCommand {
 
     deinit { stop() }
 
+    package var processID: Int32 { process.processIdentifier }
+
     package func stop() {
         guard process.isRunning else { return }
         // Not SIGTERM: the test runner blocks it, and its children inherit that.

@@ -6,14 +6,15 @@ package import WeirModel
 
 /// Images as a compiler would make them, written by hand: what the loader does must not depend on a compiler.
 ///
-/// Pods are named by the last part of their addresses: pod 3 has 10.7.0.3 and fd07::3. Pod 3 accepts one TCP port
-/// from pod 2, and whatever the node sends; nothing else is enforced.
+/// Pods are named by the last part of their addresses: pod 3 has 10.7.0.3 and fd07::3. Pod 3 accepts one port
+/// (of TCP, if nothing else is asked for) from pod 2, and whatever the node sends; nothing else is enforced.
 package enum HandmadeImage {
     package static let portRule = RuleID(rawValue: 2)
     package static let defaultDenyRule = RuleID(rawValue: 1)
 
     package static func make(
-        port: UInt16, pods: [Int] = [2, 3], attachment: (Int) -> Endpoint.Attachment = { .interface("veth-\($0)") }
+        port: UInt16, protocols: [UInt8] = [6], pods: [Int] = [2, 3],
+        attachment: (Int) -> Endpoint.Attachment = { .interface("veth-\($0)") }
     ) -> Image {
         let groupCount = 10
         let open = Action.decided(Decision(.allow)).rawValue
@@ -24,13 +25,15 @@ package enum HandmadeImage {
         rows[1][8] = Action.table(TableID(rawValue: 1)).rawValue
         let peers = rows.joined().enumerated().map { MapEntry(key: UInt32($0).abiBytes, value: $1.abiBytes) }
 
-        var key = weir_verdict_key()
-        key.prefix_length = UInt32(WEIR_VERDICT_PREFIX_PORT)
-        key.table = 1
-        key.protocol = 6
-        setABIBytes(&key.port_be, [UInt8(port >> 8), UInt8(truncatingIfNeeded: port)])
-        let verdict = MapEntry(
-            key: key.abiBytes, value: Action.decided(Decision(.allow, rule: portRule)).rawValue.abiBytes)
+        let verdicts = protocols.map { number in
+            var key = weir_verdict_key()
+            key.prefix_length = UInt32(WEIR_VERDICT_PREFIX_PORT)
+            key.table = 1
+            key.protocol = number
+            setABIBytes(&key.port_be, [UInt8(port >> 8), UInt8(truncatingIfNeeded: port)])
+            return MapEntry(
+                key: key.abiBytes, value: Action.decided(Decision(.allow, rule: portRule)).rawValue.abiBytes)
+        }
 
         return Image(
             node: "node", nodeAddresses: [], endpoints: pods.enumerated().map { record($0, $1, attachment($1)) },
@@ -39,7 +42,7 @@ package enum HandmadeImage {
                 .ipcache6: [peer(ipv6(2), group: 8, identity: 1), peer(ipv6(3), group: 9, identity: 2)],
                 .cidrs4: [peer([UInt8](repeating: 0, count: 8), group: WEIR_GROUP_WORLD_IPV4.rawValue, identity: 0)],
                 .cidrs6: [peer([UInt8](repeating: 0, count: 20), group: WEIR_GROUP_WORLD_IPV6.rawValue, identity: 0)],
-                .peers: peers.sorted(), .verdicts: [verdict],
+                .peers: peers.sorted(), .verdicts: verdicts.sorted(),
             ],
             attributions: [[], [origin(section: nil, line: 3)], [origin(section: "ingress", line: 8)]],
             identities: ["unknown", "shop/pod-2", "shop/pod-3"], groupCount: groupCount)

@@ -4,7 +4,8 @@ import Testing
 @Suite("The contract of the command line")
 struct ContractTests {
     static let commands = [
-        "compile", "lint", "inventory", "verdict", "apply", "rollback", "status", "detach", "version",
+        "compile", "lint", "inventory", "verdict", "apply", "rollback", "status", "detach",
+        "doctor", "version",
     ]
 
     struct StatusCase: CustomTestStringConvertible {

@@ -125,6 +125,7 @@ struct CrashTests {
         let place = fixture.place
         _ = try place.apply(Self.paired)
         let before = try #require(try place.status())
+        let snapshot = try NodeSnapshot(fixture)
         let damaged = try BrokenObject.bytes()
         let error = #expect(throws: LoaderError.self) {
             try place.onNode { try place.loader(object: damaged).apply(HandmadeImage.make(port: 81)) }
@@ -134,6 +135,7 @@ struct CrashTests {
         #expect(!refusal.description.contains("\n"))
         #expect(refusal.log?.contains("BEGIN PROG LOAD LOG") == true)
         #expect(try place.status() == before)
+        #expect(try NodeSnapshot(fixture) == snapshot)
     }
 
     @Test("a set that is refused a hook leaves the other set's filter there")
@@ -160,9 +162,24 @@ struct CrashTests {
     private static let paired = HandmadeImage.make(port: 80)
 }
 
-/// The datapath object with a first instruction that reads a register nobody has written.
-private enum BrokenObject {
+/// The datapath object, damaged: with a first instruction that reads a register nobody has written.
+enum BrokenObject {
     static func bytes() throws -> [UInt8] {
+        try patched { elf, code in
+            elf.replaceSubrange(code..<code + 8, with: [0x79, 0x90, 0, 0, 0, 0, 0, 0])  // r0 = *(u64 *)(r9 + 0)
+        }
+    }
+
+    /// The first helper that is called becomes one that no kernel has: number 9999.
+    static func withUnknownHelper() throws -> [UInt8] {
+        try patched { elf, code in
+            let call = stride(from: code, to: elf.count, by: 8).first { elf[$0] == 0x85 && elf[$0 + 1] & 0xf0 == 0 }
+            if let call { elf.replaceSubrange(call + 4..<call + 8, with: [0x0f, 0x27, 0, 0]) }
+        }
+    }
+
+    /// `change` is told where the code of section 'tc' begins.
+    private static func patched(_ change: (inout [UInt8], Int) -> Void) throws -> [UInt8] {
         var elf = EmbeddedObject.bytes
         func number(_ offset: Int, _ size: Int) -> Int {
             (0..<size).reversed().reduce(0) { $0 << 8 | Int(elf[offset + $1]) }
@@ -174,8 +191,7 @@ private enum BrokenObject {
             let header = table + index * size
             let name = text + number(header, 4)
             guard elf[name..<name + 3] == [UInt8(ascii: "t"), UInt8(ascii: "c"), 0] else { continue }
-            let code = number(header + 24, 8)
-            elf.replaceSubrange(code..<code + 8, with: [0x79, 0x90, 0, 0, 0, 0, 0, 0])  // r0 = *(u64 *)(r9 + 0)
+            change(&elf, number(header + 24, 8))
             return elf
         }
         throw CommandFailure(description: "the object has no section 'tc'")

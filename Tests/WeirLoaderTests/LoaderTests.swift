@@ -280,10 +280,13 @@ struct RefusalTests {
         schema.valueSize = 16
         schema.maxEntries = 2
         try KernelMap(creating: schema).pin(at: pin)
+        let pins = FileManager.default.subpaths(atPath: fixture.place.pinPath)
         let error = #expect(throws: LoaderError.self) { try fixture.place.apply(HandmadeImage.make(port: 81)) }
         let text = try #require(error).description
         #expect(text.contains("control: value size is 16, not 8"))
         #expect(text.contains("control: max entries is 2, not 1"))
+        #expect(text.contains("detach with the weir that made them, then apply again"))
+        #expect(FileManager.default.subpaths(atPath: fixture.place.pinPath) == pins)
         #expect(try !fixture.topology.ping(from: 0, "10.7.0.3"))
         try fixture.place.detach()
         #expect(try fixture.traces() == [])
