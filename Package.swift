@@ -166,7 +166,10 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(
             name: "WeirLoaderTests",
-            dependencies: ["WeirABI", "WeirLoader", "WeirKernel", "WeirImage", "WeirMaps", "WeirModel", "TestNetwork"],
+            dependencies: [
+                "WeirABI", "WeirCompiler", "WeirDiagnostics", "WeirLoader", "WeirKernel", "WeirImage", "WeirMaps",
+                "WeirModel", "TestNetwork",
+            ],
             swiftSettings: strict),
         .testTarget(
             name: "WeirConformanceTests",

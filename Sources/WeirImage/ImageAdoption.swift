@@ -37,6 +37,19 @@ extension Image {
         return result
     }
 
+    /// Whether both have the same endpoints, and the same name for every address.
+    package func knowsSamePeers(as other: Image) -> Bool {
+        func names(_ image: Image) -> [[UInt8]: String] {
+            Dictionary(
+                (image.entries(.ipcache4) + image.entries(.ipcache6)).map { entry in
+                    let identity = weir_peer(abiBytes: entry.value).map { Int($0.identity) } ?? 0
+                    return (entry.key, identity < image.identities.count ? image.identities[identity] : "unknown")
+                }
+            ) { $1 }
+        }
+        return names(self) == names(other) && Set(endpoints.map(\.name)) == Set(other.endpoints.map(\.name))
+    }
+
     private func adoptedEndpoints(of other: Image, _ rows: RowMatch) -> [EndpointRecord] {
         let ids = Dictionary(endpoints.map { ($0.name, $0.id) }) { first, _ in first }
         var next = (endpoints.map(\.id).max() ?? 0) + 1

@@ -118,6 +118,8 @@ package struct OrderedChanges: Hashable, Sendable {
                 steps.append(.write(change))
                 if change.before != nil { freed.insert(change.map) }
                 if change.isJudgedOtherwise { isPending = true }
+                // Another pod may have the address: the sooner its flows are judged again, the better.
+                if change.before != nil, change.after != nil { advance() }
             }
         }
 

@@ -14,6 +14,8 @@ struct NodeState: Codable, Equatable {
     var namespace: NamespaceIdentity?
     /// Interfaces on which weir created clsact. Written before it is created.
     var createdQdiscs: Set<UInt32> = []
+    /// Why the slot that is not in force cannot be gone back to, where weir itself gave it up.
+    var rollbackRefusal: String?
 }
 
 /// The directory of the lock, the state and the images of both slots.
@@ -62,12 +64,23 @@ struct StateDirectory {
         if try Files.read(path) != bytes { try Files.write(bytes, to: path) }
     }
 
-    /// Removes images that no slot has.
+    /// Removes images that no slot has, and their policies.
     func removeImages(except digests: [[UInt8]]) throws {
-        let kept = Set(digests.map { "image-\($0.hexadecimal)" })
-        for name in try Files.list(path) ?? [] where name.hasPrefix("image-") && !kept.contains(name) {
-            try Files.removeFile("\(path)/\(name)")
+        let kept = Set(digests.flatMap { [imagePath($0), policyPath($0)] })
+        for name in try Files.list(path) ?? [] where name.hasPrefix("image-") || name.hasPrefix("policy-") {
+            if !kept.contains("\(path)/\(name)") { try Files.removeFile("\(path)/\(name)") }
         }
+    }
+
+    // MARK: Policies, by the digest of their image. Those of a bundle are not known.
+
+    private func policyPath(_ digest: [UInt8]) -> String { "\(path)/policy-\(digest.hexadecimal)" }
+
+    func policy(digest: [UInt8]) throws -> [UInt8]? { try Files.read(policyPath(digest)) }
+
+    func save(policy: [UInt8], of digest: [UInt8]) throws {
+        let path = policyPath(digest)
+        if try Files.read(path) != policy { try Files.write(policy, to: path) }
     }
 
     /// Everything but the lock, which is held; the directory stays if somebody put something else there.
