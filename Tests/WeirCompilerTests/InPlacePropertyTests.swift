@@ -126,6 +126,32 @@ struct InPlacePropertyTests {
         }
     }
 
+    @Test("a pod network that comes is judged as the new image says, or refused", arguments: 0..<100)
+    func otherRegions(offset: UInt64) throws {
+        var world = RandomWorld(seed: Self.baseSeed + offset)
+        world.options.hostFirewall = false
+        func image() -> Image {
+            Compiler.compile(
+                policies: world.policies, inventory: world.inventory, node: "node-a", options: world.options)
+        }
+        let old = image()
+        var nodes = world.inventory.nodes
+        nodes[2].podCIDRs = ["10.9.0.0/16", "10.1.2.0/24"].compactMap { Prefix($0) }
+        world.inventory = Inventory(
+            endpoints: world.inventory.endpoints, nodes: nodes,
+            kubeAPIServerAddresses: world.inventory.kubeAPIServerAddresses, services: world.inventory.services)
+        let new = image()
+        guard let adopted = try? old.adopting(new) else { return }
+        let (judge, expected) = (try EmulatorJudge(image: adopted), try EmulatorJudge(image: new))
+        for _ in 0..<400 {
+            let question = world.question()
+            guard let query = CompilerPropertyTests.query(question, world.inventory, new) else { continue }
+            var other = query
+            other.endpoint = try #require(adopted.endpoint(named: question.endpoint)).id
+            #expect(try judge.judge(other).kind == expected.judge(query).kind, "seed \(offset): \(question)")
+        }
+    }
+
     @Test("rules that moved in their file are where they are now")
     func movedRules() throws {
         var world = RandomWorld(seed: Self.baseSeed + 3)

@@ -82,6 +82,27 @@ struct PlacementPropertyTests {
         #expect(again?.names == [], "the name is known now")
     }
 
+    @Test("a port name that no pod had is compiled again where a rule asks for names")
+    func newPortName() throws {
+        let world = RandomWorld(seed: Self.baseSeed)
+        let spec = try #require(world.policies.specs.first { !$0.rules.isEmpty })
+        for asks in [true, false] {
+            var rule = try #require(spec.rules.first)
+            rule.direction = .egress
+            rule.ports = asks ? .list([.named("odd", [.tcp])]) : .any
+            var other = spec
+            other.subject = .endpoints(.everything)
+            other.rules = [rule]
+            var prepared = PreparedPolicy(
+                policies: PolicySet(specs: [other]), inventory: world.inventory, node: "node-a")
+            let pod = try #require(world.inventory.endpoints.first { $0.node == "node-b" })
+            var named = pod
+            named.ports.append(NamedPort(name: "odd", protocol: .tcp, port: 7))
+            let placement = prepared.place(named, insteadOf: pod)
+            #expect((placement == nil) == asks)
+        }
+    }
+
     @Test("a pod at a node's or a Service's address is compiled again")
     func reservedAddress() throws {
         let world = RandomWorld(seed: Self.baseSeed)

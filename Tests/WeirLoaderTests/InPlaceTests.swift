@@ -20,7 +20,7 @@ struct InPlaceTests {
                 commands.append(
                     try BackgroundCommand([
                         "ip", "netns", "exec", topology.pods[1], "socat", "-T", "1",
-                        "UDP4-RECVFROM:\(port),fork",
+                        "UDP4-LISTEN:\(port),fork,reuseaddr",
                         "PIPE",
                     ]))
             }
@@ -84,13 +84,14 @@ struct InPlaceTests {
         let (topology, place) = (fixture.topology, fixture.place)
         let servers = try Servers(topology)
         defer { servers.stop() }
-        var cluster = Cluster([2: "web"])
+        var cluster = Cluster([2: "web", 4: "web"])
         _ = try place.apply(cluster)
         #expect(try Self.echoes(topology, from: 0, port: 80, sourcePort: 5555))
         cluster.relabel(2, "ops")
         #expect(try place.apply(cluster).result == .adjusted)
         #expect(try Self.openPorts(topology, from: 0) == [81])
         #expect(try !Self.echoes(topology, from: 0, port: 80, sourcePort: 5555))
+        #expect(try Self.echoes(topology, from: 2, port: 80, sourcePort: 5555), "the server answers others")
         #expect(try place.status()?.problems == [])
     }
 
@@ -114,7 +115,7 @@ struct InPlaceTests {
         let (topology, place) = (fixture.topology, fixture.place)
         let servers = try Servers(topology)
         defer { servers.stop() }
-        var cluster = Cluster([2: "web"])
+        var cluster = Cluster([2: "web", 5: "web"])
         _ = try place.apply(cluster)
         #expect(try Self.echoes(topology, from: 0, port: 80, sourcePort: 5555))
         try handOver(topology)
@@ -122,6 +123,7 @@ struct InPlaceTests {
         cluster.pods.append(Cluster.Pod(name: "heir", role: "ops", address: 2, interface: 4))
         #expect(try place.apply(cluster).result == .adjusted)
         #expect(try !Self.echoes(topology, from: 2, port: 80, sourcePort: 5555))
+        #expect(try Self.echoes(topology, from: 3, port: 80, sourcePort: 5555), "the server answers others")
         #expect(try Self.echoes(topology, from: 2, port: 81, sourcePort: 5555))
         #expect(try Self.openPorts(topology, from: 2) == [81])
         #expect(try place.status()?.problems == [])
@@ -160,8 +162,8 @@ struct InPlaceTests {
             #expect(outcome.result == .adjusted, "round \(round): \(outcome.notInPlace ?? "")")
         }
         let (friend, stranger) = (try probes[0].end(), try probes[1].end())
-        #expect(friend.sent > 50 && friend.answered == friend.sent, "\(friend)")
-        #expect(stranger.sent > 50 && stranger.answered == 0, "\(stranger)")
+        #expect(friend.sent > 20 && friend.answered == friend.sent, "\(friend)")
+        #expect(stranger.sent > 20 && stranger.answered == 0, "\(stranger)")
     }
 
     /// Echo requests to the db, one after the other, until it ends.
@@ -295,7 +297,7 @@ struct InPlaceTests {
         _ = try place.apply(Self.after())
         #expect(try !topology.connect(from: 0, "10.7.0.3", 80))
         #expect(try !Self.echoes(topology, from: 0, port: 80, sourcePort: 5555))
-        #expect(try topology.connect(from: 2, "10.7.0.3", 80))
+        #expect(try Self.echoes(topology, from: 2, port: 80, sourcePort: 5555), "the server answers others")
         #expect(try topology.connect(from: 3, "10.7.0.3", 80))
         let status = try #require(try place.status())
         #expect(status.problems == [] && status.slots.map(\.state) == [.ready, .ready])
