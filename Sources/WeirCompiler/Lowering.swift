@@ -70,14 +70,7 @@ struct Lowering {
         var records = zip(local, resolution.endpointRuleSets).enumerated().map { index, pair in
             let (endpoint, ruleSets) = pair
             var value = record(id: index + 1, ruleSets, rowBase)
-            if let address = endpoint.address(.ipv4) {
-                value.flags |= WEIR_ENDPOINT_HAS_IPV4.rawValue
-                setABIBytes(&value.ipv4, address.bytes)
-            }
-            if let address = endpoint.address(.ipv6) {
-                value.flags |= WEIR_ENDPOINT_HAS_IPV6.rawValue
-                setABIBytes(&value.ipv6, address.bytes)
-            }
+            value.setAddresses(of: endpoint)
             return Image.EndpointRecord(
                 name: endpoint.qualifiedName, id: value.id, addresses: endpoint.addresses, value: value.abiBytes,
                 attachment: endpoint.attachment)
@@ -128,6 +121,19 @@ struct Lowering {
 
     private static func key(of prefix: Prefix) -> [UInt8] {
         UInt32(prefix.length).abiBytes + prefix.address.bytes
+    }
+}
+
+extension weir_endpoint {
+    mutating func setAddresses(of endpoint: Endpoint) {
+        if let address = endpoint.address(.ipv4) {
+            flags |= WEIR_ENDPOINT_HAS_IPV4.rawValue
+            setABIBytes(&ipv4, address.bytes)
+        }
+        if let address = endpoint.address(.ipv6) {
+            flags |= WEIR_ENDPOINT_HAS_IPV6.rawValue
+            setABIBytes(&ipv6, address.bytes)
+        }
     }
 }
 

@@ -130,7 +130,7 @@ struct RuleSetResolution: Sendable {
 }
 
 /// Specs by the namespace that their subjects must be in, so that an endpoint asks few of them.
-private struct SubjectIndex {
+struct SubjectIndex {
     private let specs: [PolicySpec]
     private var ofNamespace: [String: [Int]] = [:]
     private var anywhere: [Int] = []

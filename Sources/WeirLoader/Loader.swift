@@ -15,6 +15,8 @@ package enum AttachMode: String, Hashable, Sendable, CaseIterable {
 
 /// The steps of an apply, in order. A step is reported when it is done; before `committed` the node still enforces
 /// what it did before, from then on the new policy.
+///
+/// A change in place has no slot to fill and nothing to commit: it writes entry by entry.
 package enum ApplyStep: String, Hashable, Sendable, CaseIterable {
     /// Privilege, file systems, features, interfaces, capacity.
     case checked
@@ -29,6 +31,10 @@ package enum ApplyStep: String, Hashable, Sendable, CaseIterable {
     /// Reported once for each hook.
     case attached
     case committed
+    /// In place only: reported once for each entry.
+    case written
+    /// In place only: remembered flows are judged again.
+    case advanced
     case fenced
     /// Attachments of former endpoints are gone.
     case detached
@@ -76,7 +82,11 @@ package struct Loader: Sendable {
     }
 
     package struct Outcome: Hashable, Sendable, Codable {
-        package enum Result: String, Hashable, Sendable, Codable { case unchanged, committed }
+        package enum Result: String, Hashable, Sendable, Codable {
+            case unchanged, committed
+            /// The slot in force was changed in place.
+            case adjusted
+        }
 
         package var result: Result
         package var revision: UInt64
@@ -86,20 +96,29 @@ package struct Loader: Sendable {
         package var detached: [String] = []
         /// Hooks whose program was replaced by another version.
         package var swapped: [String] = []
+        /// Map elements written or removed, of both slots, fences included.
+        package var mapWrites = 0
+        /// Of a commit that was not the first: why the slot in force could not be changed in place.
+        package var notInPlace: String?
+        /// Why a rollback is refused from now on; nil where weir did not give the other slot up.
+        package var rollbackRefusal: String?
     }
 
     // MARK: Apply
 
-    /// Makes the node enforce the image: all of it between two packets, or nothing.
+    /// Makes the node enforce the image: all of it between two packets, or, where only pods came, went or changed among
+    /// the groups in force, by single writes in an order in which no packet is judged wider than before and after.
     ///
+    /// - Parameter policy: lets the slot that is not in force be changed alike, so that a rollback knows today's pods.
     /// `onStep` is told of every step when it is done. What it throws fails the run at that point, as any other
     /// error would; a process that it ends leaves a node that the next apply completes.
     package func apply(
-        _ image: Image, generation: UInt64 = 0, onStep: (ApplyStep) throws -> Void = { _ in }
+        _ image: Image, generation: UInt64 = 0, policy: PolicySource? = nil,
+        onStep: (ApplyStep) throws -> Void = { _ in }
     ) throws(LoaderError) -> Outcome {
         try bordered {
             try state.locked(timeout: options.lockTimeout) {
-                try applyLocked(image, generation) { step in
+                try applyLocked(image, generation, policy) { step in
                     do { try onStep(step) } catch { throw LoaderError.stopped(step, reason: "\(error)") }
                 }
             }
@@ -107,14 +126,14 @@ package struct Loader: Sendable {
     }
 
     private func applyLocked(
-        _ image: Image, _ generation: UInt64, _ step: (ApplyStep) throws -> Void
+        _ image: Image, _ generation: UInt64, _ policy: PolicySource?, _ step: (ApplyStep) throws -> Void
     ) throws -> Outcome {
         let checked = try check(image)
         try step(.checked)
         // Left-overs of a run that ended before it published its pins, or of a detach.
         try Files.removeTree(layout.staging)
         if try Files.exists(layout.root) {
-            guard try isReleased() else { return try applyToPins(image, generation, checked, step) }
+            guard try isReleased() else { return try applyToPins(image, generation, policy, checked, step) }
             // A first apply or a detach ended half-way. Revisions begin again, so conntrack must, too.
             _ = try detachLocked()
         }
@@ -122,7 +141,7 @@ package struct Loader: Sendable {
             // A state file without pins is of another boot; its indexes mean nothing now.
             try state.save(NodeState(namespace: checked.node.namespace))
             try PinnedSet.create(object, options: options.programs, layout: layout)
-            return try applyToPins(image, generation, checked, step)
+            return try applyToPins(image, generation, policy, checked, step)
         }
     }
 
@@ -144,39 +163,60 @@ package struct Loader: Sendable {
     }
 
     private func applyToPins(
-        _ image: Image, _ generation: UInt64, _ checked: Checked, _ step: (ApplyStep) throws -> Void
+        _ image: Image, _ generation: UInt64, _ policy: PolicySource?, _ checked: Checked,
+        _ step: (ApplyStep) throws -> Void
     ) throws -> Outcome {
         try requireSameNamespace(checked.node.namespace)
         try requireSameABI()
         let pins = try PinnedSet.open(object, options: options.programs, layout: layout)
         return try tidying(where: { pins.removeIfNew() }) {
-            try applyToPins(image, generation, checked, pins, step)
+            try applyToPins(image, generation, policy, checked, pins, step)
         }
     }
 
     private func applyToPins(
-        _ image: Image, _ generation: UInt64, _ checked: Checked, _ pins: borrowing PinnedSet,
+        _ image: Image, _ generation: UInt64, _ policy: PolicySource?, _ checked: Checked, _ pins: borrowing PinnedSet,
         _ step: (ApplyStep) throws -> Void
     ) throws -> Outcome {
         try step(.pinned)
 
-        let survey = try AttachmentSurvey(layout, ownPrograms: try PinnedSet.programIDs(layout))
         let control = try ControlWord(try pins.maps(.control))
         try settle(control, pins.maps, pins.programs)
-        let changes = AttachmentChanges(
-            survey, checked, programs: pins.programs.ids, mode: options.attachMode)
         let word = control.load()
-        if try isInForce(image, checked, word, pins.maps), changes.isEmpty {
-            try state.save(image)
+        var changes = try attachmentChanges(checked, pins)
+        var reason: String?
+        switch try inPlace(image, generation, policy, checked, changes, word, pins.maps) {
+        case .unchanged(let image):
+            try save(image, policy?.bytes)
             try tidy(pins)
             return Outcome(result: .unchanged, revision: word.revision, slot: word.activeSlot)
+        case .possible(let run):
+            try requireNothingPending(control)
+            do { return try adjust(run, policy?.bytes, checked, pins, control, step) } catch let error
+                as UnfinishedAdjustment
+            {
+                reason = "a change in place did not end: \(LoaderError(error.cause))"
+                changes = try attachmentChanges(checked, pins)
+                // The commit leaves a slot behind that is neither as it was nor as it says.
+                var meta = try pins.maps.meta(slot: word.activeSlot)
+                meta.state = WEIR_SLOT_BUILDING.rawValue
+                try pins.maps.setMeta(meta, slot: word.activeSlot)
+            }
+        case .impossible(let why): reason = why
         }
         try requireNothingPending(control)
-        return try commit(image, generation, checked, pins, control, changes, step)
+        var outcome = try commit(image, generation, policy, checked, pins, control, changes, step)
+        outcome.notInPlace = reason
+        return outcome
+    }
+
+    private func attachmentChanges(_ checked: Checked, _ pins: borrowing PinnedSet) throws -> AttachmentChanges {
+        let survey = try AttachmentSurvey(layout, ownPrograms: try PinnedSet.programIDs(layout))
+        return AttachmentChanges(survey, checked, programs: pins.programs.ids, mode: options.attachMode)
     }
 
     private func commit(
-        _ image: Image, _ generation: UInt64, _ checked: Checked, _ pins: borrowing PinnedSet,
+        _ image: Image, _ generation: UInt64, _ policy: PolicySource?, _ checked: Checked, _ pins: borrowing PinnedSet,
         _ control: borrowing ControlWord, _ changes: AttachmentChanges, _ step: (ApplyStep) throws -> Void
     ) throws -> Outcome {
         let before = control.load()
@@ -197,7 +237,7 @@ package struct Loader: Sendable {
             if try !state.hasImage(digest: image.digest) {
                 undo.add { [state] in try state.removeImage(digest: image.digest) }
             }
-            try state.save(image)
+            try save(image, policy?.bytes)
             try step(.imageSaved)
             undo.add { [maps = pins.maps] in try maps.setMeta(formerMeta, slot: slot) }
             var building = weir_slot_meta()
@@ -219,9 +259,10 @@ package struct Loader: Sendable {
             try pins.maps.setMeta(meta, slot: slot)
             try step(.ready)
 
-            var saved = try state.load()
-            saved.namespace = checked.node.namespace
-            try state.save(saved)
+            try remember { saved in
+                saved.namespace = checked.node.namespace
+                saved.rollbackRefusal = nil
+            }
             try change(changes, pins.programs, attacher, &undo, &outcome, step)
             if options.confirmWithin != nil, try pins.maps.meta(slot: 1 - slot).state != WEIR_SLOT_READY.rawValue {
                 try placeNothing(in: 1 - slot, pins.maps, node: image.node)
@@ -238,12 +279,13 @@ package struct Loader: Sendable {
             try step(.committed)
             try fence.wait()
             try step(.fenced)
-            for (hook, attachment) in changes.stale.sorted(by: { $0.key < $1.key }) {
-                try attacher.detach(hook, attachment.kind, pin: attachment.pin)
-                outcome.detached.append(describe(hook, attachment.kind, changes.names))
-            }
-            for pin in changes.deadPins { try Files.removeFile(pin) }
+            try release(changes, attacher, &outcome)
             try step(.detached)
+            outcome.mapWrites = checked.contents.maps.values.reduce(created.count + 4) { $0 + $1.entries.count }
+            // What an unconfirmed policy goes back to stays as it is.
+            if before.isCommitted, options.confirmWithin == nil {
+                try renew(before.activeSlot, image, policy, checked, generation, pins.maps, &outcome)
+            }
             try tidy(pins)
             try step(.saved)
         } catch { throw LoaderError.afterCommit(revision: after.revision, LoaderError(error)) }
@@ -256,7 +298,7 @@ package struct Loader: Sendable {
     }
 
     /// New programs on hooks that run an old one, and programs on hooks that run none.
-    private func change(
+    func change(
         _ changes: AttachmentChanges, _ programs: Programs, _ attacher: borrowing Attacher,
         _ undo: inout Undo, _ outcome: inout Outcome, _ step: (ApplyStep) throws -> Void
     ) throws {
@@ -359,19 +401,21 @@ package struct Loader: Sendable {
     ) throws -> Bool {
         guard control.isCommitted, control.isAudited == options.isAudited else { return false }
         let meta = try maps.meta(slot: control.activeSlot)
+        // A slot that is being built beside it may be the mark of a change in place that did not end.
+        guard try maps.meta(slot: 1 - control.activeSlot).state != WEIR_SLOT_BUILDING.rawValue else { return false }
         return meta.state == WEIR_SLOT_READY.rawValue && abiBytes(of: meta.image_digest) == image.digest
             && abiBytes(of: meta.node_digest) == checked.node.digest
     }
 
     /// Forgets what no slot and no interface needs any longer.
-    private func tidy(_ pins: borrowing PinnedSet) throws {
+    func tidy(_ pins: borrowing PinnedSet) throws {
         try pins.removeOldPrograms()
         let attacher = Attacher(layout, state)
         for interface in try state.load().createdQdiscs.sorted() { try attacher.removeQdiscIfOurs(interface) }
         try state.removeLeftovers(except: try keptDigests(pins.maps))
     }
 
-    private func keptDigests(_ maps: PinnedMaps) throws -> [[UInt8]] {
+    func keptDigests(_ maps: PinnedMaps) throws -> [[UInt8]] {
         try (0..<Int(WEIR_SLOT_COUNT)).map { abiBytes(of: try maps.meta(slot: $0).image_digest) }
     }
 }

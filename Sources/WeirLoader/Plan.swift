@@ -43,11 +43,19 @@ package struct Plan: Hashable, Sendable, Codable {
     package var maps: [MapChange]
     /// An upper estimate for one slot.
     package var estimatedBytes: Int
+    /// The slot in force would be changed by single writes; no other one is filled.
+    package var inPlace = false
+    /// Of a change in place: map elements written or removed, of both slots, fences included.
+    package var mapWrites: Int?
+    /// Why the slot in force cannot be changed in place.
+    package var notInPlace: String?
+    /// Why a rollback would be refused afterwards, where the other slot has to be given up.
+    package var rollbackRefusal: String?
 }
 
 extension Loader {
     /// Checks everything that an apply checks beforehand and says what it would do. Changes nothing.
-    package func plan(_ image: Image) throws(LoaderError) -> Plan {
+    package func plan(_ image: Image, policy: PolicySource? = nil) throws(LoaderError) -> Plan {
         try bordered {
             let checked = try check(image)
             let names = checked.node.interfaces
@@ -84,10 +92,20 @@ extension Loader {
             if word.isCommitted {
                 plan.activeDigest = abiBytes(of: try maps.meta(slot: word.activeSlot).image_digest).hexadecimal
             }
-            plan.maps = self.changes(
-                from: word.isCommitted ? try present(maps, word.activeSlot) : [:], of: try activeImage(maps, word),
-                to: checked.contents, of: image)
-            plan.hasChanges = try !isInForce(image, checked, word, maps) || !changes.isEmpty
+            let generation = UInt64(try maps.meta(slot: word.activeSlot).generation)
+            switch try inPlace(image, generation, policy, checked, changes, word, maps) {
+            case .unchanged: plan.hasChanges = false
+            case .possible(let run):
+                plan.inPlace = true
+                plan.mapWrites = run.writes
+                plan.rollbackRefusal = run.rollbackRefusal
+                plan.maps = self.changes(run.active)
+            case .impossible(let reason):
+                plan.notInPlace = reason
+                plan.maps = self.changes(
+                    from: word.isCommitted ? try present(maps, word.activeSlot) : [:], of: try activeImage(maps, word),
+                    to: checked.contents, of: image)
+            }
             return plan
         }
     }
@@ -104,6 +122,24 @@ extension Loader {
             present[name] = try read(try maps(name), slot)
         }
         return present
+    }
+
+    /// Both values are in the numbers of the slot in force, whose names are only added to.
+    private func changes(_ adjustment: Adjustment) -> [Plan.MapChange] {
+        let image = adjustment.image
+        return Dictionary(grouping: adjustment.changes.writes, by: \.map).sorted { $0.key < $1.key }.map {
+            name, writes in
+            Plan.MapChange(
+                map: name.rawValue, added: writes.count { $0.before == nil },
+                changed: writes.count { $0.before != nil && $0.after != nil },
+                removed: writes.count { $0.after == nil },
+                entries: writes.sorted { $0.key.lexicographicallyPrecedes($1.key) }.map { write in
+                    Plan.EntryChange(
+                        key: Image.describe(key: write.key, of: name),
+                        before: write.before.map { image.describe(value: $0, of: name) },
+                        after: write.after.map { image.describe(value: $0, of: name) })
+                })
+        }
     }
 
     /// Values are described with the image they belong to: groups and rules are numbered by each for itself.

@@ -13,8 +13,9 @@ extension Loader {
 
     /// Makes the policy of the other slot the one in force again: one store, whatever its size.
     ///
-    /// Refused where that slot is not complete, was made from an older inventory, or knows other interfaces than the
-    /// active one: an interface that a policy does not know passes everything. Twice is where it began.
+    /// Every apply takes that slot to today's pods. Refused where it could not, where the slot is not complete, was made
+    /// from an older inventory, or knows other interfaces than the active one: an interface that a policy does not know
+    /// passes everything. Twice is where it began.
     package func rollback() throws(LoaderError) -> RollbackOutcome {
         try bordered { try state.locked(timeout: options.lockTimeout) { try rollbackLocked() } }
     }
@@ -33,7 +34,13 @@ extension Loader {
         }
         let after = before.withRevision(before.revision + 1)
         let (former, active) = (try maps.meta(slot: after.activeSlot), try maps.meta(slot: before.activeSlot))
+        guard former.state != WEIR_SLOT_BUILDING.rawValue else {
+            throw LoaderError.refused("an apply did not end", hint: "apply again to complete it")
+        }
         guard former.state == WEIR_SLOT_READY.rawValue, former.abi_version == UInt32(WEIR_ABI_VERSION) else {
+            if let reason = try state.load().rollbackRefusal {
+                throw LoaderError.refused("the earlier policy was given up: \(reason)", hint: "apply the one you want")
+            }
             throw LoaderError.refused("there is no earlier policy to go back to", hint: "apply the one you want")
         }
         guard former.generation >= active.generation else {

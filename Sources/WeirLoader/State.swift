@@ -14,6 +14,8 @@ struct NodeState: Codable, Equatable {
     var namespace: NamespaceIdentity?
     /// Interfaces on which weir created clsact. Written before it is created.
     var createdQdiscs: Set<UInt32> = []
+    /// Why the slot that is not in force cannot be gone back to, where weir itself gave it up.
+    var rollbackRefusal: String?
 }
 
 /// The directory of the lock, the state and the images of both slots.
@@ -65,17 +67,32 @@ struct StateDirectory {
 
     func hasImage(digest: [UInt8]) throws -> Bool { try Files.exists(imagePath(digest)) }
 
-    func removeImage(digest: [UInt8]) throws { try Files.removeFile(imagePath(digest)) }
+    func removeImage(digest: [UInt8]) throws {
+        try Files.removeFile(imagePath(digest))
+        try Files.removeFile(policyPath(digest))
+    }
 
-    /// The names of images that no slot has, and of what a run that ended while it wrote left. Sorted.
+    /// The names of images and policies that no slot has, and of what a run that ended while it wrote left. Sorted.
     func leftovers(except digests: [[UInt8]]) throws -> [String] {
-        let kept = Set(digests.map { "image-\($0.hexadecimal)" })
-        return try (Files.list(path) ?? [])
-            .filter { $0 == "state.json.tmp" || $0.hasPrefix("image-") && !kept.contains($0) }
+        let kept = Set(digests.flatMap { ["image-\($0.hexadecimal)", "policy-\($0.hexadecimal)"] })
+        return try (Files.list(path) ?? []).filter {
+            $0 == "state.json.tmp" || ($0.hasPrefix("image-") || $0.hasPrefix("policy-")) && !kept.contains($0)
+        }
     }
 
     func removeLeftovers(except digests: [[UInt8]]) throws {
         for name in try leftovers(except: digests) { try Files.removeFile("\(path)/\(name)") }
+    }
+
+    // MARK: Policies, by the digest of their image. Those of a bundle are not known.
+
+    private func policyPath(_ digest: [UInt8]) -> String { "\(path)/policy-\(digest.hexadecimal)" }
+
+    func policy(digest: [UInt8]) throws -> [UInt8]? { try Files.read(policyPath(digest)) }
+
+    func save(policy: [UInt8], of digest: [UInt8]) throws {
+        let path = policyPath(digest)
+        if try Files.read(path) != policy { try Files.write(policy, to: path) }
     }
 
     /// Everything but the lock, which is held; the directory stays if somebody put something else there.

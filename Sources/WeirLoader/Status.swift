@@ -121,6 +121,9 @@ extension Loader {
                 return status
             }
             let image = try activeImage(maps, word)
+            if status.slots.contains(where: { $0.state == .building }) {
+                status.problems.append("an apply did not end; apply again to complete it")
+            }
             if image == nil { status.problems.append("the state directory has no image of the active slot") }
             status.node = image?.node
             status.endpoints = try endpoints(maps, slot, image, &status.problems)

@@ -52,7 +52,7 @@ extension LabelSet: CustomStringConvertible {
 }
 
 /// A key in a selector. No source, or `any:`, matches a label of any source.
-package struct LabelKey: Hashable, Sendable, Comparable {
+package struct LabelKey: Hashable, Sendable, Comparable, Codable {
     package var source: String?
     package var name: String
 
@@ -71,14 +71,14 @@ extension LabelKey: CustomStringConvertible {
 }
 
 /// A conjunction of requirements; without any it matches every label set.
-package struct LabelSelector: Hashable, Sendable, Comparable {
-    package enum Operator: Int, Hashable, Sendable, Comparable {
+package struct LabelSelector: Hashable, Sendable, Comparable, Codable {
+    package enum Operator: Int, Hashable, Sendable, Comparable, Codable {
         case `in`, notIn, exists, doesNotExist
 
         package static func < (left: Self, right: Self) -> Bool { left.rawValue < right.rawValue }
     }
 
-    package struct Requirement: Hashable, Sendable, Comparable {
+    package struct Requirement: Hashable, Sendable, Comparable, Codable {
         package let key: LabelKey
         package let `operator`: Operator
         /// Sorted; empty for `exists` and `doesNotExist`.

@@ -1,6 +1,6 @@
 /// Options that change meaning in Cilium, with Cilium's names and defaults.
-package struct PolicyOptions: Hashable, Sendable {
-    package enum EnforcementMode: String, Hashable, Sendable, CaseIterable {
+package struct PolicyOptions: Hashable, Sendable, Codable {
+    package enum EnforcementMode: String, Hashable, Sendable, CaseIterable, Codable {
         /// A direction is enforced when a rule selects the endpoint in it.
         case `default`
         /// Every direction of every endpoint is enforced.
@@ -9,7 +9,7 @@ package struct PolicyOptions: Hashable, Sendable {
         case never
     }
 
-    package enum AllowLocalhost: String, Hashable, Sendable, CaseIterable {
+    package enum AllowLocalhost: String, Hashable, Sendable, CaseIterable, Codable {
         /// The node may always reach its own pods, below every explicit deny.
         case always
         /// The host is a peer like others.

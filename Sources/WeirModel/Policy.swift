@@ -1,7 +1,7 @@
 package import WeirDiagnostics
 
 /// The API kinds that carry rules. Raw values order policies in the canonical image.
-package enum PolicyKind: String, Hashable, Sendable, Comparable, CaseIterable {
+package enum PolicyKind: String, Hashable, Sendable, Comparable, CaseIterable, Codable {
     case adminNetworkPolicy = "AdminNetworkPolicy"
     case baselineAdminNetworkPolicy = "BaselineAdminNetworkPolicy"
     case ciliumClusterwideNetworkPolicy = "CiliumClusterwideNetworkPolicy"
@@ -19,14 +19,14 @@ package enum Direction: String, Hashable, Sendable, Comparable, CaseIterable, Co
     package static func < (left: Self, right: Self) -> Bool { left == .egress && right == .ingress }
 }
 
-package enum RuleAction: String, Hashable, Sendable {
+package enum RuleAction: String, Hashable, Sendable, Codable {
     case allow, deny
     /// Leaves the tier: what comes after it decides. Only in the admin and baseline tiers.
     case pass
 }
 
 /// When a spec is asked. The first tier that decides is final; in the end, an unenforced direction allows.
-package enum Tier: Hashable, Sendable, Comparable {
+package enum Tier: Hashable, Sendable, Comparable, Codable {
     /// AdminNetworkPolicy and ClusterNetworkPolicy in tier Admin. Lower numbers are asked first; within
     /// a spec the first rule that matches decides.
     case admin(priority: Int)
@@ -37,7 +37,7 @@ package enum Tier: Hashable, Sendable, Comparable {
 }
 
 /// Whom a spec is about.
-package enum Subject: Hashable, Sendable {
+package enum Subject: Hashable, Sendable, Codable {
     /// Pods. Scope (the policy's namespace, or "is a pod") is already inside.
     case endpoints(LabelSelector)
     /// Nodes themselves, by `Node.labelSet`: enforced only under `--host-firewall`.
@@ -53,7 +53,7 @@ package enum Subject: Hashable, Sendable {
 }
 
 /// Which nodes a node peer may be.
-package enum NodeScope: Hashable, Sendable {
+package enum NodeScope: Hashable, Sendable, Codable {
     /// Every node but the endpoint's own, as in Cilium's `fromNodes` and `toNodes`.
     case remote
     /// The endpoint's own node too.
@@ -61,7 +61,7 @@ package enum NodeScope: Hashable, Sendable {
 }
 
 /// Services as a peer: their backends. Resolved against the inventory when compiling.
-package enum ServiceReference: Hashable, Sendable {
+package enum ServiceReference: Hashable, Sendable, Codable {
     /// Namespace nil is every namespace.
     case named(namespace: String?, name: String)
     /// By the Service's own labels (`k8s` source); namespace nil is every namespace.
@@ -69,7 +69,7 @@ package enum ServiceReference: Hashable, Sendable {
 }
 
 /// The peers that Cilium names as entities.
-package enum Entity: String, Hashable, Sendable, CaseIterable {
+package enum Entity: String, Hashable, Sendable, CaseIterable, Codable {
     case all, world, cluster, host, health, unmanaged, none, ingress
     case worldIPv4 = "world-ipv4"
     case worldIPv6 = "world-ipv6"
@@ -80,7 +80,7 @@ package enum Entity: String, Hashable, Sendable, CaseIterable {
 }
 
 /// A prefix less some prefixes inside it.
-package struct CIDRBlock: Hashable, Sendable {
+package struct CIDRBlock: Hashable, Sendable, Codable {
     package var prefix: Prefix
     /// Sorted.
     package var except: [Prefix]
@@ -96,7 +96,7 @@ package struct CIDRBlock: Hashable, Sendable {
 }
 
 /// One alternative on the L3 side of a rule.
-package enum Peer: Hashable, Sendable {
+package enum Peer: Hashable, Sendable, Codable {
     /// Scope is already inside the selector (namespace, or "is a pod").
     case selector(LabelSelector)
     case entity(Entity)
@@ -110,7 +110,7 @@ package enum Peer: Hashable, Sendable {
 }
 
 /// The L3 side of a rule.
-package enum Peers: Hashable, Sendable {
+package enum Peers: Hashable, Sendable, Codable {
     /// Peer-less: everybody, `unknown-pod` and `masqueraded` included.
     case any
     /// Any of these; an empty list is nobody.
@@ -118,7 +118,7 @@ package enum Peers: Hashable, Sendable {
 }
 
 /// Where a rule is written. The structural part identifies it whatever the file looks like.
-package struct RuleOrigin: Hashable, Sendable {
+package struct RuleOrigin: Hashable, Sendable, Codable {
     package var kind: PolicyKind
     package var namespace: String?
     package var name: String
@@ -166,7 +166,7 @@ extension RuleOrigin: CustomStringConvertible {
     }
 }
 
-package struct Rule: Hashable, Sendable {
+package struct Rule: Hashable, Sendable, Codable {
     package var origin: RuleOrigin
     package var direction: Direction
     package var action: RuleAction
@@ -183,7 +183,7 @@ package struct Rule: Hashable, Sendable {
 }
 
 /// One spec: whom it selects, which directions it sets to default deny, and its rules.
-package struct PolicySpec: Hashable, Sendable {
+package struct PolicySpec: Hashable, Sendable, Codable {
     /// The spec itself: `section` is nil.
     package var origin: RuleOrigin
     package var tier: Tier
@@ -209,7 +209,7 @@ package struct PolicySpec: Hashable, Sendable {
 }
 
 /// All policies of a run, checked and typed. Order is that of the origins, not of the files.
-package struct PolicySet: Hashable, Sendable {
+package struct PolicySet: Hashable, Sendable, Codable {
     package let specs: [PolicySpec]
     /// Documents of API groups that weir has nothing to do with.
     package let skippedDocuments: Int

@@ -1,5 +1,5 @@
 /// An IP protocol number.
-package struct IPProtocol: Hashable, Sendable, Comparable, RawRepresentable {
+package struct IPProtocol: Hashable, Sendable, Comparable, RawRepresentable, Codable {
     package let rawValue: UInt8
 
     package init(rawValue: UInt8) { self.rawValue = rawValue }
@@ -44,7 +44,7 @@ extension IPProtocol: CustomStringConvertible {
 }
 
 /// What a rule says about ports: one alternative of a list.
-package enum PortMatch: Hashable, Sendable {
+package enum PortMatch: Hashable, Sendable, Codable {
     /// Inclusive ports of one protocol; for ICMP and ICMPv6 the range is of types.
     /// A protocol with every port is 0...65535.
     case range(IPProtocol, ClosedRange<UInt16>)
@@ -54,7 +54,7 @@ package enum PortMatch: Hashable, Sendable {
 }
 
 /// The L4 side of a rule.
-package enum Ports: Hashable, Sendable {
+package enum Ports: Hashable, Sendable, Codable {
     /// Every protocol, with or without ports.
     case any
     /// Any of these; an empty list matches nothing.

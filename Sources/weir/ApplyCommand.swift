@@ -1,5 +1,6 @@
 import ArgumentParser
 import Foundation
+import WeirCompiler
 import WeirDiagnostics
 import WeirImage
 import WeirLoader
@@ -11,7 +12,10 @@ struct ApplyCommand: ParsableCommand {
         abstract: "Make this node enforce the policies: all of it between two packets, or nothing.",
         discussion: """
             Compiles, checks the node, builds the inactive slot, reads it back, attaches, and commits with one store.
-            Run again it changes nothing. When it refuses, with status 3, the node is as it was.
+            Where only pods came, went or changed within what is in force, it writes their entries alone, in an order in
+            which no packet is judged wider than before and after. The slot that is not in force gets the same pods, so
+            that weir rollback knows them. Run again it changes nothing. When it refuses, with status 3, the node is as
+            it was.
 
             Examples:
               sudo weir apply --policies /etc/weir/policies --inventory /etc/weir/inventory.yaml
@@ -50,19 +54,20 @@ struct ApplyCommand: ParsableCommand {
     }
 
     func run() throws {
+        let (image, policy, apiServers) = try compiled()
         var loaderOptions = place.options(attach: attach)
-        let image = try image(&loaderOptions.apiServers)
+        loaderOptions.apiServers = apiServers
         datapath.set(&loaderOptions)
         let loader = Loader(options: loaderOptions)
         if dryRun {
-            let plan = try place.onNode { try loader.plan(image) }
+            let plan = try place.onNode { try loader.plan(image, policy: policy) }
             try refusing { try Terminal.output(output == .json ? try json(plan) : plan.text) }
             if detailedExitCode, plan.hasChanges { throw ExitStatus.found }
         } else {
             let logger = log.logger
             let outcome = try place.onNode {
                 do {
-                    return try loader.apply(image) { step in
+                    return try loader.apply(image, policy: policy) { step in
                         logger.debug("step done", metadata: ["step": "\(step.rawValue)"])
                     }
                 } catch let error as LoaderError {
@@ -71,6 +76,9 @@ struct ApplyCommand: ParsableCommand {
                     throw error
                 }
             }
+            if let reason = outcome.notInPlace {
+                logger.info("through the other slot", metadata: ["reason": "\(reason)"])
+            }
             try refusing { try Terminal.output(output == .json ? try json(outcome) : outcome.text(image)) }
         }
     }
@@ -78,14 +86,21 @@ struct ApplyCommand: ParsableCommand {
     /// What the command line says goes before what the environment says.
     private var bundlePath: String? { bundle ?? (sources.areGiven ? nil : Environment.optional("BUNDLE")) }
 
-    /// - Parameter apiServers: what the inventory knows of them; a bundle does not say.
-    private func image(_ apiServers: inout [IPAddress]) throws -> Image {
-        guard let bundle = bundlePath else {
-            let loaded = try sources.load()
-            apiServers = loaded.inventory.kubeAPIServerAddresses
-                + loaded.inventory.nodes.filter(\.isKubeAPIServer).flatMap(\.addresses)
-            return loaded.image(node: try node.resolve(loaded.inventory, fallback: ProcessInfo.processInfo.hostName))
+    /// The image; of sources what lets the loader compile other policies under the same inventory, and the API servers
+    /// that a bundle does not know.
+    private func compiled() throws -> (image: Image, policy: PolicySource?, apiServers: [IPAddress]) {
+        if let bundle = bundlePath { return (try image(of: bundle), nil, []) }
+        let loaded = try sources.load()
+        let name = try node.resolve(loaded.inventory, fallback: ProcessInfo.processInfo.hostName)
+        let kept = KeptPolicy(policies: loaded.policies, options: loaded.options)
+        let policy = PolicySource(bytes: try kept.encoded()) { bytes in
+            try KeptPolicy(decoding: bytes).image(loaded.inventory, node: name)
         }
+        let apiServers = loaded.inventory.nodes.filter(\.isKubeAPIServer).flatMap(\.addresses)
+        return (loaded.image(node: name), policy, loaded.inventory.kubeAPIServerAddresses + apiServers)
+    }
+
+    private func image(of bundle: String) throws -> Image {
         func invalid(_ id: DiagnosticID, _ message: String) -> ExitCode {
             Terminal.report(Diagnostic(.error, id, message, at: SourceLocation(file: bundle)))
             return ExitStatus.invalidInput
@@ -113,7 +128,12 @@ extension Loader.Outcome {
             lines.append(
                 "committed revision \(revision) in slot \(slot): \(image.endpoints.count) endpoints of \(image.node), "
                     + "image \(image.digest.hexadecimal.prefix(12))")
+        case .adjusted:
+            lines.append(
+                "adjusted slot \(slot) at revision \(revision): \(image.endpoints.count) endpoints of \(image.node), "
+                    + "\(mapWrites) map writes")
         }
+        if let rollbackRefusal { lines.append("  no rollback from here: \(rollbackRefusal)") }
         for (verb, hooks) in [("attached", attached), ("swapped", swapped), ("detached", detached)] {
             lines += hooks.map { "  \(verb) \($0)" }
         }
@@ -126,7 +146,12 @@ extension Plan {
     fileprivate var text: String {
         guard hasChanges else { return "nothing to do: image \(imageDigest.prefix(12)) is already enforced\n" }
         let size = (estimatedBytes + 1023) / 1024
-        var lines = ["would commit image \(imageDigest.prefix(12)), about \(size) KiB of kernel memory"]
+        var lines =
+            inPlace
+            ? ["would adjust the slot in force with \(mapWrites ?? 0) map writes"]
+            : ["would commit image \(imageDigest.prefix(12)), about \(size) KiB of kernel memory"]
+        if let notInPlace { lines.append("  not in place: \(notInPlace)") }
+        if let rollbackRefusal { lines.append("  no rollback afterwards: \(rollbackRefusal)") }
         for endpoint in endpoints { lines.append("  endpoint \(endpoint.endpoint) on \(endpoint.interface)") }
         for (verb, hooks) in [("attach", attach), ("swap", swap), ("detach", detach)] {
             lines += hooks.map { "  \(verb) \($0)" }

@@ -11,6 +11,8 @@ struct CrashTests {
     /// Comes with an endpoint and goes without another, so that attachments change as well.
     private static let second = HandmadeImage.make(port: 81, pods: [3, 4])
 
+    private static let steps = ApplyStep.allCases.filter { ![.written, .advanced].contains($0) }
+
     private static func isAfter(_ step: ApplyStep) -> Bool {
         let order = ApplyStep.allCases
         guard let index = order.firstIndex(of: step), let commit = order.firstIndex(of: .committed) else {
@@ -37,7 +39,7 @@ struct CrashTests {
 
     @Test(
         "a first apply killed at any step leaves the node open or enforcing, and the next completes it",
-        arguments: ApplyStep.allCases)
+        arguments: steps)
     func killedFirst(step: ApplyStep) async throws {
         let fixture = try LoaderFixture(.tcx)
         await kill(fixture.place, isFirst: true, at: step)
@@ -51,7 +53,7 @@ struct CrashTests {
 
     @Test(
         "an apply killed at any step finds the node before or after, and the next completes it",
-        arguments: [AttachMode.tcx, .clsact], ApplyStep.allCases)
+        arguments: [AttachMode.tcx, .clsact], steps)
     func killed(mode: AttachMode, step: ApplyStep) async throws {
         let fixture = try LoaderFixture(mode, pods: [2, 3, 4])
         _ = try fixture.place.apply(Self.first)
@@ -69,7 +71,7 @@ struct CrashTests {
 
     @Test(
         "an apply that fails before its commit leaves the node as it was",
-        arguments: [AttachMode.tcx, .clsact], ApplyStep.allCases)
+        arguments: [AttachMode.tcx, .clsact], steps)
     func failed(mode: AttachMode, step: ApplyStep) throws {
         let fixture = try LoaderFixture(mode, pods: [2, 3, 4])
         _ = try fixture.place.apply(HandmadeImage.make(port: 79, pods: [2, 3]))
@@ -108,7 +110,7 @@ struct CrashTests {
 
     @Test(
         "a first apply that fails leaves nothing", arguments: [AttachMode.tcx, .clsact],
-        ApplyStep.allCases.filter { !isAfter($0) })
+        steps.filter { !isAfter($0) })
     func failedFirst(mode: AttachMode, step: ApplyStep) throws {
         let fixture = try LoaderFixture(mode)
         #expect(throws: LoaderError.self) {
