@@ -87,13 +87,13 @@ extension Loader {
         guard let inForce = try state.image(digest: abiBytes(of: former.image_digest)) else {
             return .failure(NotInPlace("the state directory has no image of slot \(slot)"))
         }
-        guard former.abi_version == UInt32(WEIR_ABI_VERSION), Int(former.cpu_count) == cpuCount else {
-            return .failure(NotInPlace("slot \(slot) was filled for another ABI or number of CPUs"))
+        guard former.abi_version == UInt32(WEIR_ABI_VERSION) else {
+            return .failure(NotInPlace("slot \(slot) was filled for another ABI"))
         }
         let adopted: Image
         let changes: OrderedChanges
         do throws(NotInPlace) { adopted = try inForce.adopting(image) } catch { return .failure(error) }
-        let node = try NodePart(adopted)
+        let node = try NodePart(adopted, devices: options.devices)
         let wanted = contents(endpoints: node.endpoints, ipcache: node.ipcache)
         let found = try contents(
             endpoints: read(try maps(.endpoints), slot),

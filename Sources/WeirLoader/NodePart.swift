@@ -99,7 +99,7 @@ struct NodePart {
 
     /// The node's addresses are the host's, whatever else the image says of them, but an endpoint's stays its own.
     static func ipcache(_ image: Image, nodeAddresses: Set<IPAddress>) -> [SlotMap: [MapEntry]] {
-        let endpointAddresses = Set(image.endpoints.flatMap(\.addresses))
+        let endpointAddresses = Set(image.endpoints.filter { !$0.isHost }.flatMap(\.addresses))
         var result: [SlotMap: [MapEntry]] = [:]
         for (map, family) in [(SlotMap.ipcache4, AddressFamily.ipv4), (.ipcache6, .ipv6)] {
             var entries = Dictionary(image.entries(map).map { ($0.key, $0.value) }) { $1 }

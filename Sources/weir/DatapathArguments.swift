@@ -9,7 +9,7 @@ struct DatapathArguments: ParsableArguments {
         help: ArgumentHelp(
             "Devices of the node that the host firewall guards, separated by commas.",
             discussion: "Without it: those with an address of the node's or a default route.", valueName: "names"))
-    var devices = Environment.optional("DEVICES")
+    var devices: String?
 
     @Option(
         help: ArgumentHelp(
@@ -28,7 +28,7 @@ struct DatapathArguments: ParsableArguments {
     var allowDHCP = Environment.flag("ALLOW_DHCP")
 
     func set(_ options: inout Loader.Options) {
-        options.devices = devices?.split(separator: ",").map { $0.trimmingCharacters(in: .whitespaces) }
+        options.devices = (devices ?? Environment.optional("DEVICES"))?.split(separator: ",").map { $0.trimmingCharacters(in: .whitespaces) }
         options.confirmWithin = confirmWithin
         options.isForced = force
         options.isAudited = policyAuditMode

@@ -21,8 +21,7 @@ enum LoadRows {
         let image = Compiler.compile(policies: typed.policies, inventory: typed.inventory, node: Workload.node)
         let interfaces = Dictionary(uniqueKeysWithValues: image.endpoints.map { ($0.id, $0.id) })
         let endpoints = image.endpointEntries(interfaces: interfaces)
-        let cpus = try possibleCPUCount()
-        let contents = try SlotContents(image: image, endpoints: endpoints, cpuCount: cpus, extraRoom: true)
+        let contents = try SlotContents(image: image, endpoints: endpoints, extraRoom: true)
         let bare = contents.maps.sorted { $0.key < $1.key }.map(BareMap.init)
 
         let rounds = try interleaved([Way.loader, .writes, .writesAndReads], rounds: run.choose(10, quick: 1)) { way in
@@ -32,7 +31,7 @@ enum LoadRows {
                 switch way {
                 case .loader:
                     held = try SlotContents(
-                        image: image, endpoints: endpoints, cpuCount: cpus, extraRoom: true
+                        image: image, endpoints: endpoints, extraRoom: true
                     ).create()
                 case .writes: descriptors = try bare.map { try $0.create() }
                 case .writesAndReads:

@@ -21,7 +21,7 @@ enum SizeRows {
         image.maps[.ipcache6] = nil
         let interfaces = Dictionary(uniqueKeysWithValues: image.endpoints.map { ($0.id, $0.id) })
         let contents = try SlotContents(
-            image: image, endpoints: image.endpointEntries(interfaces: interfaces), cpuCount: try possibleCPUCount(),
+            image: image, endpoints: image.endpointEntries(interfaces: interfaces),
             extraRoom: true)
         let writes = contents.maps.values.reduce(0) { $0 + $1.entries.count }
         let others = PerEndpointLayout.entries(typed, node: Workload.node, unmentioned: "pod")

@@ -111,7 +111,7 @@ final class TrafficBed {
         let ofRecord = image.endpoints.compactMap { record in interfaces[record.name].map { (record.id, $0) } }
         let contents = try SlotContents(
             image: image, endpoints: image.endpointEntries(interfaces: Dictionary(ofRecord) { $1 }),
-            cpuCount: try possibleCPUCount(), extraRoom: true)
+            extraRoom: true)
         let created = try contents.create()
         for (name, map) in created.sorted(by: { $0.key < $1.key }) {
             try object.map(name.rawValue).place(map, at: slot)

@@ -119,7 +119,7 @@ struct DoctorTests {
             try run("mkdir", directory)
             let object = try BPFObject(bytes: EmbeddedObject.bytes)
             try object.load()
-            for name in [ProgramName.fromEndpoint, ProgramName.toEndpoint] {
+            for name in ProgramName.judging + [ProgramName.readTick] {
                 try object.program(name).pin(at: "\(directory)/\(name)")
             }
         },
@@ -131,8 +131,8 @@ struct DoctorTests {
             try new.pin(at: "\(fixture.place.pinPath)/maps/peers")
         },
         Condition("a map of another layout", .error, [.pinsIncompatible]) { fixture in
-            let pin = "\(fixture.place.pinPath)/maps/conntrack"
-            var schema = try map(fixture, "conntrack").schema
+            let pin = "\(fixture.place.pinPath)/maps/conntrack4"
+            var schema = try map(fixture, "conntrack4").schema
             schema.valueSize += 8
             try run("rm", pin)
             try KernelMap(creating: schema).pin(at: pin)

@@ -92,7 +92,7 @@ final class FaultNode {
         case .firstApply: try place.detach()
         case .apply, .detach: _ = try place.apply(Self.first)
         case .upgrade:
-            _ = try place.onNode { try place.loader { $0.programs.insert(.allowEvents) }.apply(Self.first) }
+            _ = try place.onNode { try place.loader { $0.programs.insert(.dhcp) }.apply(Self.first) }
         case .rollback:
             _ = try place.apply(Self.first)
             _ = try place.apply(Self.second)

@@ -48,14 +48,14 @@ struct UpgradeTests {
         _ = try place.apply(image)
         let conversation = try Conversation(fixture.topology)
         #expect(try conversation.isAnswered("before"))
-        let conntrack = try #require(try KernelMap.pinned(at: place.pinPath + "/maps/conntrack"))
+        let conntrack = try #require(try KernelMap.pinned(at: place.pinPath + "/maps/conntrack4"))
         let flows = try conntrack.entries().map(\.key)
         #expect(flows.count == 2)  // As each of the two pods sees it.
 
-        let outcome = try place.onNode { try place.loader { $0.programs.insert(.allowEvents) }.apply(image) }
+        let outcome = try place.onNode { try place.loader { $0.programs.insert(.dhcp) }.apply(image) }
         #expect(outcome.swapped.count == 4 && outcome.attached == [] && outcome.detached == [])
         #expect(try conversation.isAnswered("after"))
-        let kept = try #require(try KernelMap.pinned(at: place.pinPath + "/maps/conntrack"))
+        let kept = try #require(try KernelMap.pinned(at: place.pinPath + "/maps/conntrack4"))
         #expect(kept.id == conntrack.id)
         #expect(
             try kept.entries().map(\.key).sorted { $0.lexicographicallyPrecedes($1) }
