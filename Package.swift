@@ -82,7 +82,8 @@ let package = Package(
         .target(
             name: "WeirLoader",
             dependencies: [
-                "WeirABI", "WeirKernel", "WeirNetlink", "WeirModel", "WeirImage", "WeirMaps", "WeirFlow", "WeirEmulator",
+                "WeirABI", "WeirKernel", "WeirNetlink", "WeirModel", "WeirImage", "WeirMaps", "WeirFlow",
+                "WeirEmulator",
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "SystemPackage", package: "swift-system"),
             ],
@@ -170,7 +171,8 @@ let package = Package(
         .testTarget(
             name: "WeirLoaderTests",
             dependencies: [
-                "weir", "CLibbpf", "WeirABI", "WeirCompiler", "WeirDiagnostics", "WeirLoader", "WeirKernel", "WeirNetlink",
+                "weir", "CLibbpf", "WeirABI", "WeirCompiler", "WeirDiagnostics", "WeirLoader", "WeirKernel",
+                "WeirNetlink",
                 "WeirImage", "WeirMaps", "WeirModel", "TestNetwork", "WeirTestSupport",
             ],
             swiftSettings: strict),
@@ -201,7 +203,8 @@ let package = Package(
             name: "WeirBench",
             dependencies: [
                 "CBench", "WeirABI", "WeirDiagnostics", "WeirSyntax", "WeirModel", "WeirPolicy", "WeirInventory",
-                "WeirMaps", "WeirImage", "WeirCompiler", "WeirKernel", "WeirNetlink", "TestNetwork", "WeirTestSupport",
+                "WeirMaps", "WeirImage", "WeirCompiler", "WeirFlow", "WeirKernel", "WeirNetlink", "TestNetwork",
+                "WeirTestSupport",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "SystemPackage", package: "swift-system"),
             ],

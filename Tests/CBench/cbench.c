@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #define _GNU_SOURCE
 #include "cbench.h"
+#include "call.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -10,7 +11,6 @@
 #include <sched.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
@@ -21,16 +21,6 @@ enum {
 	TCX_INGRESS = 46, /* linux/bpf.h of 6.6 and later */
 	TCX_EGRESS = 47,
 };
-
-static int checked(long result)
-{
-	return result < 0 ? -errno : (int)result;
-}
-
-static int bpf(int command, union bpf_attr *attributes)
-{
-	return checked(syscall(SYS_bpf, command, attributes, sizeof(*attributes)));
-}
 
 int cbench_empty_program(void)
 {

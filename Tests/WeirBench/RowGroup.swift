@@ -10,8 +10,8 @@ package struct RowGroup: Sendable {
     package var rows: @Sendable (Run) throws -> [Row]
 
     package static let all = [
-        CompileRows.group, SizeRows.group, ParseRows.group, LoadRows.group, NodeRows.group, TrafficRows.group,
-        LatencyRows.group,
+        CompileRows.group, SizeRows.group, ParseRows.group, LoadRows.group, PacketRows.group, NodeRows.group,
+        TrafficRows.group, LatencyRows.group,
     ]
 }
 

@@ -20,6 +20,33 @@ int cbench_map_update_batch(int map, const void *keys, const void *values, uint3
 /* Likewise; there is room for `count`. Returns how many there were. */
 int cbench_map_lookup_batch(int map, void *keys, void *values, uint32_t count);
 
+/* Another descriptor of a loaded program. */
+int cbench_program_with_id(uint32_t id);
+/*
+ * Nanoseconds of this thread's own time for `count` runs on one frame, as forwarded to or from the loopback; `code` is
+ * what the last one returned.
+ */
+int64_t cbench_test_run(int program, const void *frame, uint32_t length, uint32_t count, int32_t *code);
+
+/* A field of the frame, in network order: `count` values from `first`, in steps of `step`. */
+struct cbench_rotation {
+	uint32_t offset;
+	uint32_t width; /* 2 or 4 bytes */
+	uint32_t first;
+	uint32_t count;
+	uint32_t step; /* without a common divisor with `count`: each value comes once in `count` runs */
+};
+/*
+ * A program that gives the field its next value and goes on with another program, for as long as the descriptor in
+ * `calls` is open. It returns 7 where it cannot.
+ */
+int cbench_rotating_program(const struct cbench_rotation *rotation, int called, int *calls);
+/*
+ * A program that puts another key of 16 bytes with 64 into an LRU hash of its own each time, and returns what the helper
+ * does.
+ */
+int cbench_inserting_program(uint32_t entries);
+
 /* The calling thread runs on this CPU from now on; on any of them for -1. */
 int cbench_pin(int cpu);
 /* Gives freed memory back. */
