@@ -12,8 +12,10 @@
 enum {
 	LOOPBACK = 1, /* exists in every namespace */
 	NOT_CALLED = 7,
-	INSERTED_KEY = 16,
-	INSERTED_VALUE = 64,
+	FOUND = 1,
+	STEP = 7919, /* a prime */
+	TABLE_KEY = 16,
+	TABLE_VALUE = 64,
 };
 
 int cbench_program_with_id(uint32_t id)
@@ -92,6 +94,7 @@ static int load_rotating(const struct cbench_rotation *rotation, int counter, in
 		COUNT_RUNS(counter),
 		COMPUTE(BPF_MUL, BPF_REG_7, rotation->step),
 		COMPUTE(BPF_MOD, BPF_REG_7, rotation->count),
+		COMPUTE(BPF_LSH, BPF_REG_7, rotation->shift),
 		COMPUTE(BPF_ADD, BPF_REG_7, rotation->first),
 		INSN(BPF_ALU | BPF_END | BPF_TO_BE, BPF_REG_7, 0, 0, rotation->width * 8),
 		LOAD(BPF_W, BPF_REG_1, BPF_REG_6, offsetof(struct __sk_buff, data)),
@@ -137,19 +140,11 @@ int cbench_rotating_program(const struct cbench_rotation *rotation, int called, 
 
 #define STORE_ZERO(distance) INSN(BPF_ST | BPF_MEM | BPF_DW, BPF_REG_10, 0, distance, 0)
 
-int cbench_inserting_program(uint32_t entries)
+static int load_inserting(int counter, int table)
 {
-	int counter = create_counter();
-	if (counter < 0)
-		return counter;
-	int map = cbench_map_create(BPF_MAP_TYPE_LRU_HASH, INSERTED_KEY, INSERTED_VALUE, entries, 0);
-	if (map < 0) {
-		close(counter);
-		return map;
-	}
 	const struct bpf_insn instructions[] = {
 		COUNT_RUNS(counter),
-		STORE(BPF_DW, BPF_REG_10, -INSERTED_KEY, BPF_REG_7),
+		STORE(BPF_DW, BPF_REG_10, -TABLE_KEY, BPF_REG_7),
 		STORE_ZERO(-8),
 		STORE_ZERO(-24),
 		STORE_ZERO(-32),
@@ -159,17 +154,58 @@ int cbench_inserting_program(uint32_t entries)
 		STORE_ZERO(-64),
 		STORE_ZERO(-72),
 		STORE_ZERO(-80),
-		MAP(BPF_REG_1, BPF_PSEUDO_MAP_FD, map),
+		MAP(BPF_REG_1, BPF_PSEUDO_MAP_FD, table),
 		MOVE(BPF_REG_2, BPF_REG_10),
-		COMPUTE(BPF_ADD, BPF_REG_2, -INSERTED_KEY),
+		COMPUTE(BPF_ADD, BPF_REG_2, -TABLE_KEY),
 		MOVE(BPF_REG_3, BPF_REG_10),
-		COMPUTE(BPF_ADD, BPF_REG_3, -INSERTED_KEY - INSERTED_VALUE),
+		COMPUTE(BPF_ADD, BPF_REG_3, -TABLE_KEY - TABLE_VALUE),
 		SET(BPF_REG_4, BPF_ANY),
 		CALL(BPF_FUNC_map_update_elem),
 		EXIT,
 	};
-	int result = load(instructions, sizeof(instructions));
-	close(map);
-	close(counter);
+	return load(instructions, sizeof(instructions));
+}
+
+static int load_finding(int counter, int table, uint32_t keys)
+{
+	const struct bpf_insn instructions[] = {
+		COUNT_RUNS(counter),
+		COMPUTE(BPF_MUL, BPF_REG_7, STEP),
+		COMPUTE(BPF_MOD, BPF_REG_7, keys),
+		STORE(BPF_DW, BPF_REG_10, -TABLE_KEY, BPF_REG_7),
+		STORE_ZERO(-8),
+		MAP(BPF_REG_1, BPF_PSEUDO_MAP_FD, table),
+		MOVE(BPF_REG_2, BPF_REG_10),
+		COMPUTE(BPF_ADD, BPF_REG_2, -TABLE_KEY),
+		CALL(BPF_FUNC_map_lookup_elem),
+		INSN(BPF_JMP | BPF_JEQ | BPF_K, BPF_REG_0, 0, 4, 0),
+		LOAD(BPF_DW, BPF_REG_1, BPF_REG_0, 0),
+		COMPUTE(BPF_ADD, BPF_REG_1, 1),
+		STORE(BPF_DW, BPF_REG_0, 0, BPF_REG_1),
+		SET(BPF_REG_0, FOUND),
+		EXIT,
+	};
+	return load(instructions, sizeof(instructions));
+}
+
+int cbench_table_programs(uint32_t entries, uint32_t keys, int *finding)
+{
+	int table = cbench_map_create(BPF_MAP_TYPE_LRU_HASH, TABLE_KEY, TABLE_VALUE, entries, 0);
+	int inserted = create_counter(), found = create_counter();
+	int result = table < 0 ? table : inserted < 0 ? inserted : found;
+	if (result >= 0)
+		result = *finding = load_finding(found, table, keys);
+	if (result >= 0) {
+		result = load_inserting(inserted, table);
+		if (result < 0)
+			close(*finding);
+	}
+	/* The programs hold what they use. */
+	if (table >= 0)
+		close(table);
+	if (inserted >= 0)
+		close(inserted);
+	if (found >= 0)
+		close(found);
 	return result;
 }

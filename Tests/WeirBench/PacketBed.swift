@@ -59,11 +59,10 @@ final class PacketBed {
 
     // MARK: Flows
 
-    /// Puts a number of flows into the table of the established ones: asked, answered and asked again.
+    /// Puts a number of flows into the table of the established ones.
     func establish(flows: UInt32) throws {
-        for step in PacketFrames.handshake {
-            let program = try RotatingProgram(
-                PacketFrames.establishedPorts(flows, at: step.portOffset), calling: program(step.direction))
+        for step in PacketFrames.handshake(flows) {
+            let program = try RotatingProgram(step.rotation, calling: program(step.direction))
             _ = try program.run(step.frame, count: flows, returning: PacketOutcome.passes.code)
         }
         let (established, young) = (try self.flows(in: .conntrack4), try self.flows(in: .conntrack4_new))
@@ -180,5 +179,20 @@ final class RotatingProgram {
 
     func run(_ frame: [UInt8], count: UInt32, returning code: Int32) throws -> Double {
         try program.run(frame, count: count, returning: code)
+    }
+}
+
+/// A table of flows without a datapath: what the kernel needs for one of its elements, whoever asks.
+struct BareTable {
+    /// Puts another key into it each time, and returns 0.
+    let inserting: RunnableProgram
+    /// Finds another of the first keys each time, counts in its value and returns 1.
+    let finding: RunnableProgram
+
+    init(entries: Int32, keys: UInt32) throws {
+        var finding: Int32 = -1
+        // SAFETY: only `finding` is written.
+        inserting = try RunnableProgram(unsafe cbench_table_programs(UInt32(entries), keys, &finding))
+        self.finding = try RunnableProgram(finding)
     }
 }

@@ -14,8 +14,7 @@ enum PacketFrames {
     private static let firstAddress: UInt32 = 0x0a40_0000
     private static let caller: UInt32 = 10
     private static let sourceAddressOffset: UInt32 = 26
-    private static let sourcePortOffset: UInt32 = 34
-    private static let destinationPortOffset: UInt32 = 36
+    private static let portsOffset: UInt32 = 34
     private static let establishedPort: UInt32 = 10_000
     /// A prime above every divisor in use.
     private static let step: UInt32 = 7919
@@ -27,17 +26,17 @@ enum PacketFrames {
     static let refusedFromWorld = PacketBuilder.frame(
         spec(from: 0xcb00_7107, toPort: 80, flags: PacketSpec.TCPFlags.syn))
 
-    /// What makes a flow established.
-    static let handshake: [(direction: Direction, frame: [UInt8], portOffset: UInt32)] = [
-        (.ingress, opening, sourcePortOffset),
-        (
-            .egress,
-            PacketBuilder.frame(
-                spec(from: firstAddress + caller, toPort: 80, flags: PacketSpec.TCPFlags.syn | PacketSpec.TCPFlags.ack)
-                    .reversed), destinationPortOffset
-        ),
-        (.ingress, following, sourcePortOffset),
-    ]
+    /// What makes flows established: each of them asked, answered and asked again.
+    static func handshake(_ flows: UInt32) -> [(direction: Direction, frame: [UInt8], rotation: cbench_rotation)] {
+        let answer = spec(
+            from: firstAddress + caller, toPort: 80, flags: PacketSpec.TCPFlags.syn | PacketSpec.TCPFlags.ack
+        ).reversed
+        return [
+            (.ingress, opening, establishedPorts(flows)),
+            (.egress, PacketBuilder.frame(answer), answeredPorts(flows)),
+            (.ingress, following, establishedPorts(flows)),
+        ]
+    }
 
     private static func frame(toPort port: UInt16, flags: UInt8) -> [UInt8] {
         PacketBuilder.frame(spec(from: firstAddress + caller, toPort: port, flags: flags))
@@ -55,21 +54,30 @@ enum PacketFrames {
 
     // MARK: What changes
 
-    /// The caller's port, one for each established flow.
-    static func establishedPorts(_ flows: UInt32, at offset: UInt32 = sourcePortOffset) -> cbench_rotation {
-        cbench_rotation(offset: offset, width: 2, first: establishedPort, count: flows, step: step)
-    }
+    /// The caller's port, one for each established flow, as it sends.
+    static func establishedPorts(_ flows: UInt32) -> cbench_rotation { sourcePorts(establishedPort, flows) }
 
     /// Ports of the caller's that no established flow has.
     static func freshPorts(_ count: UInt32) -> cbench_rotation {
         precondition(count < establishedPort)
-        return cbench_rotation(offset: sourcePortOffset, width: 2, first: 1, count: count, step: step)
+        return sourcePorts(1, count)
+    }
+
+    /// Both ports in one word; the destination's is 80.
+    private static func sourcePorts(_ first: UInt32, _ count: UInt32) -> cbench_rotation {
+        cbench_rotation(offset: portsOffset, width: 4, first: first << 16 | 80, count: count, shift: 16, step: step)
+    }
+
+    /// The caller's port, as it is answered.
+    private static func answeredPorts(_ flows: UInt32) -> cbench_rotation {
+        cbench_rotation(offset: portsOffset + 2, width: 2, first: establishedPort, count: flows, shift: 0, step: step)
     }
 
     /// Every pod but the endpoint itself.
     static func sources(pods: Int) -> cbench_rotation {
         cbench_rotation(
-            offset: sourceAddressOffset, width: 4, first: firstAddress + 1, count: UInt32(pods) - 1, step: step)
+            offset: sourceAddressOffset, width: 4, first: firstAddress + 1, count: UInt32(pods) - 1, shift: 0,
+            step: step)
     }
 }
 

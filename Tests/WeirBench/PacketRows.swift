@@ -1,4 +1,3 @@
-import CBench
 import WeirABI
 import WeirCompiler
 import WeirImage
@@ -33,6 +32,9 @@ enum PacketRows {
         }
     }
 
+    /// How often a run comes to each flow of many.
+    static let turns: UInt32 = 4
+
     private static let goals: [PacketSituation: (bound: Double, peers: String)] = [
         .established: (2.5, "AWS 5.3, Cilium 12–20"), .establishedRotating: (4, "AWS 8.1, Cilium 77"),
         .new: (20, "AWS 54, Cilium 48–129"), .newEvicting: (20, "AWS 54, Cilium 48–129"),
@@ -66,7 +68,7 @@ enum PacketRows {
             if situation != .newWithoutInsert { try bed.establish(flows: size.flows) }
             rows.append(row(situation, try situation.measure(on: bed, size)))
         }
-        rows += try inserts(run, bed, size)
+        rows += try table(run, bed, size)
         rows += try flatness(
             run, bed, workloads, "identities",
             run.choose([100, 1_000, 10_000, 50_000], quick: [100, 1_000]).map {
@@ -89,33 +91,44 @@ enum PacketRows {
             peers: goal?.peers, note: (notes[situation].map { "\($0); " } ?? "") + figure.absolute)
     }
 
-    // MARK: The insert by itself
+    // MARK: Conntrack's table by itself
 
-    /// What the kernel needs for an entry of conntrack's size in a table of its size, whoever asks.
-    private static func inserts(_ run: Run, _ bed: PacketBed, _ size: Size) throws -> [Row] {
-        let entries = UInt32(WEIR_CONNTRACK4_NEW_ENTRIES)
-        func figure(_ program: @escaping () throws -> RunnableProgram) throws -> PacketFigure {
-            try PacketFigure(
-                size, empty: { try bed.emptyProgram.run(PacketFrames.opening, count: size.packets, returning: -1) },
-                around: nil,
-                packet: { try program().run(PacketFrames.opening, count: size.newFlows, returning: 0) })
+    private static func table(_ run: Run, _ bed: PacketBed, _ size: Size) throws -> [Row] {
+        let frame = PacketFrames.opening
+        func row(
+            _ what: String, _ note: String, count: UInt32, returning code: Int32,
+            _ program: () throws -> RunnableProgram
+        ) throws -> Row {
+            let figure = try PacketFigure(
+                size, empty: { try bed.emptyProgram.run(frame, count: size.packets, returning: -1) }, around: nil,
+                packet: { try program().run(frame, count: count, returning: code) })
+            return Row(
+                "\(name)/\(what)", figure.multiple, .times, note: "one \(note), no datapath; \(figure.absolute)")
         }
         var rows: [Row] = []
-        if run.wants("\(name)/insert") {
-            let figure = try figure { try RunnableProgram(cbench_inserting_program(entries)) }
+        if run.wants("\(name)/find") {
+            let table = try BareTable(entries: Int32(WEIR_CONNTRACK4_ENTRIES), keys: size.flows)
+            _ = try table.inserting.run(frame, count: size.flows, returning: 0)
             rows.append(
-                Row(
-                    "\(name)/insert", figure.multiple, .times,
-                    note: "one bpf_map_update_elem alone, with room; \(figure.absolute)"))
+                try row(
+                    "find", "element of an LRU hash, another of all established flows each time",
+                    count: size.flows * turns, returning: 1
+                ) { table.finding })
+        }
+        let entries = Int32(WEIR_CONNTRACK4_NEW_ENTRIES)
+        if run.wants("\(name)/insert") {
+            rows.append(
+                try row("insert", "insert into an LRU hash with room", count: size.newFlows, returning: 0) {
+                    try BareTable(entries: entries, keys: 1).inserting
+                })
         }
         if run.wants("\(name)/insert-evicting") {
-            let full = try RunnableProgram(cbench_inserting_program(entries))
-            _ = try full.run(PacketFrames.opening, count: 2 * entries, returning: 0)
-            let figure = try figure { full }
+            let table = try BareTable(entries: entries, keys: 1)
+            _ = try table.inserting.run(frame, count: 2 * UInt32(entries), returning: 0)
             rows.append(
-                Row(
-                    "\(name)/insert-evicting", figure.multiple, .times,
-                    note: "one bpf_map_update_elem alone, into a full table; \(figure.absolute)"))
+                try row("insert-evicting", "insert into a full LRU hash", count: size.newFlows, returning: 0) {
+                    table.inserting
+                })
         }
         return rows
     }

@@ -28,12 +28,14 @@ int cbench_program_with_id(uint32_t id);
  */
 int64_t cbench_test_run(int program, const void *frame, uint32_t length, uint32_t count, int32_t *code);
 
-/* A field of the frame, in network order: `count` values from `first`, in steps of `step`. */
+/* A field of the frame, in network order: `count` values from `first`, in steps of `step`. As wide as it will be
+ * read: a load of what a narrower store has left waits for it. */
 struct cbench_rotation {
 	uint32_t offset;
 	uint32_t width; /* 2 or 4 bytes */
 	uint32_t first;
 	uint32_t count;
+	uint32_t shift; /* by so many bits what changes stands to the left */
 	uint32_t step; /* without a common divisor with `count`: each value comes once in `count` runs */
 };
 /*
@@ -42,10 +44,11 @@ struct cbench_rotation {
  */
 int cbench_rotating_program(const struct cbench_rotation *rotation, int called, int *calls);
 /*
- * A program that puts another key of 16 bytes with 64 into an LRU hash of its own each time, and returns what the helper
- * does.
+ * Two programs on an LRU hash with keys of 16 and values of 64 bytes. The one that is returned puts another key into it
+ * each time and returns what the helper does. `finding` looks for one of the first `keys` of them, another each time,
+ * adds to its value and returns 1, or 0 where there is none.
  */
-int cbench_inserting_program(uint32_t entries);
+int cbench_table_programs(uint32_t entries, uint32_t keys, int *finding);
 
 /* The calling thread runs on this CPU from now on; on any of them for -1. */
 int cbench_pin(int cpu);
