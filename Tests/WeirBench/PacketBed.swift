@@ -39,7 +39,7 @@ final class PacketBed {
         return program
     }
 
-    /// Commits a policy. Nobody has a flow under it yet, and nobody reads events.
+    /// Commits a policy. Every flow is to be judged again, and nobody reads events.
     func enforce(_ image: Image) throws {
         guard let record = image.endpoint(named: PacketFrames.endpoint) else {
             throw NotAsMeant("the workload has no \(PacketFrames.endpoint)")
@@ -53,13 +53,13 @@ final class PacketBed {
         try map(.slot_meta).update(UInt32(slot).abiBytes, meta.abiBytes, mode: .any)
         revision += 1
         control.store(ControlValue(word: revision))
-        for name in NodeMap.conntrack { try empty(map(name)) }
         try watch(nil)
     }
 
     // MARK: Flows
 
-    /// Puts a number of flows into the table of the established ones.
+    /// Puts a number of flows into the table of the established ones; those that are there stay where they are, allowed
+    /// by the policy in force.
     func establish(flows: UInt32) throws {
         for step in PacketFrames.handshake(flows) {
             let program = try RotatingProgram(step.rotation, calling: program(step.direction))
@@ -82,10 +82,6 @@ final class PacketBed {
             result.mostPackets = max(result.mostPackets, UInt64(packets))
         }
         return result
-    }
-
-    private func empty(_ map: KernelMap) throws {
-        for entry in try map.entries() { try map.delete(entry.key) }
     }
 
     // MARK: Events

@@ -27,14 +27,17 @@ enum PacketFrames {
         spec(from: 0xcb00_7107, toPort: 80, flags: PacketSpec.TCPFlags.syn))
 
     /// What makes flows established: each of them asked, answered and asked again.
+    ///
+    /// In the order of their ports, which is not the order in which rows come to them: entries made one after the other lie
+    /// beside each other in the kernel, and would be fetched before they are wanted.
     static func handshake(_ flows: UInt32) -> [(direction: Direction, frame: [UInt8], rotation: cbench_rotation)] {
         let answer = spec(
             from: firstAddress + caller, toPort: 80, flags: PacketSpec.TCPFlags.syn | PacketSpec.TCPFlags.ack
         ).reversed
         return [
-            (.ingress, opening, establishedPorts(flows)),
+            (.ingress, opening, sourcePorts(establishedPort, flows, step: 1)),
             (.egress, PacketBuilder.frame(answer), answeredPorts(flows)),
-            (.ingress, following, establishedPorts(flows)),
+            (.ingress, following, sourcePorts(establishedPort, flows, step: 1)),
         ]
     }
 
@@ -64,13 +67,13 @@ enum PacketFrames {
     }
 
     /// Both ports in one word; the destination's is 80.
-    private static func sourcePorts(_ first: UInt32, _ count: UInt32) -> cbench_rotation {
+    private static func sourcePorts(_ first: UInt32, _ count: UInt32, step: UInt32 = step) -> cbench_rotation {
         cbench_rotation(offset: portsOffset, width: 4, first: first << 16 | 80, count: count, shift: 16, step: step)
     }
 
     /// The caller's port, as it is answered.
     private static func answeredPorts(_ flows: UInt32) -> cbench_rotation {
-        cbench_rotation(offset: portsOffset + 2, width: 2, first: establishedPort, count: flows, shift: 0, step: step)
+        cbench_rotation(offset: portsOffset + 2, width: 2, first: establishedPort, count: flows, shift: 0, step: 1)
     }
 
     /// Every pod but the endpoint itself.
