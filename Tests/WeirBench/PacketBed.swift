@@ -71,6 +71,11 @@ final class PacketBed {
         }
     }
 
+    func forgetNewFlows() throws {
+        let young = try map(.conntrack4_new)
+        for entry in try young.entries() { try young.delete(entry.key) }
+    }
+
     /// How many entries a table has, the keys of those that had a packet, and the most packets that one had.
     func flows(in table: NodeMap) throws -> (count: Int, used: [[UInt8]], mostPackets: UInt64) {
         var result = (count: 0, used: [[UInt8]](), mostPackets: UInt64(0))

@@ -99,7 +99,7 @@ enum PacketSituation: String, CaseIterable {
         guard flowsAfter == flowsBefore else {
             throw NotAsMeant("\(rawValue): \(flowsBefore) flows were established before, \(flowsAfter) after")
         }
-        try prepare(bed, nil)
+        try bed.forgetNewFlows()
         try bed.watch(nil)
         return figure
     }
