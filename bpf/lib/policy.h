@@ -83,15 +83,23 @@ WEIR_INLINE bool weir_is_overlay(weir_u8 protocol, weir_u16 port_be)
 	return protocol == IPPROTO_IPIP || protocol == IPPROTO_IPV6 || protocol == IPPROTO_GRE;
 }
 
+/* An element of `peers`, or 0 where there is none. */
+WEIR_INLINE weir_u32 weir_action_at(weir_u32 slot, weir_u32 index)
+{
+	weir_u32 element = index >> WEIR_ACTIONS_SHIFT;
+	const struct weir_actions *actions = WEIR_SLOT_LOOKUP(peers, slot, &element);
+
+	return actions ? actions->words[index & (WEIR_ACTIONS - 1)] : 0;
+}
+
 /* The deciding action for (row, group, protocol, port), or 0 where the compiler's promises do not hold. */
 WEIR_INLINE weir_u32 weir_resolve(weir_u32 slot, weir_u32 row, weir_u32 group, weir_u8 protocol, weir_u16 port_be)
 {
-	weir_u32 index = row + group, action;
-	const weir_u32 *found = WEIR_SLOT_LOOKUP(peers, slot, &index);
+	weir_u32 action = weir_action_at(slot, row + group);
 
-	if (!found)
+	/* Table 0 is no table: the map is missing, too short or says nothing here. */
+	if (!action)
 		return 0;
-	action = *found;
 	if (weir_action_kind(action) == WEIR_ACTION_TABLE) {
 		struct weir_verdict_key key = {
 			.prefix_length = WEIR_VERDICT_PREFIX_PORT,
@@ -99,18 +107,13 @@ WEIR_INLINE weir_u32 weir_resolve(weir_u32 slot, weir_u32 row, weir_u32 group, w
 			.protocol = protocol,
 		};
 		void *inner = WEIR_SLOT_INNER(verdicts, slot);
+		const weir_u32 *found;
 
 		if (!inner)
 			return 0;
 		__builtin_memcpy(key.port_be, &port_be, sizeof(key.port_be));
 		found = bpf_map_lookup_elem(inner, &key);
-		if (!found) {
-			index = row + WEIR_GROUP_DEFAULT;
-			found = WEIR_SLOT_LOOKUP(peers, slot, &index);
-		}
-		if (!found)
-			return 0;
-		action = *found;
+		action = found ? *found : weir_action_at(slot, row + WEIR_GROUP_DEFAULT);
 	}
 	return weir_action_kind(action) == WEIR_ACTION_TABLE ? 0 : action;
 }
