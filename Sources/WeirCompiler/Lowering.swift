@@ -71,6 +71,7 @@ struct Lowering {
         var records = zip(local, resolution.endpointRuleSets).enumerated().map { index, pair in
             let (endpoint, ruleSets) = pair
             var value = record(id: index + 1, ruleSets, rowBase)
+            if endpoint.isAudited { value.flags |= WEIR_ENDPOINT_AUDIT.rawValue }
             if let address = endpoint.address(.ipv4) {
                 value.flags |= WEIR_ENDPOINT_HAS_IPV4.rawValue
                 setABIBytes(&value.ipv4, address.bytes)
@@ -195,7 +196,7 @@ private struct AttributionNumbers {
             case .deny: .deny
             case .defaultDeny: .defaultDeny
             }
-        return Decision(kind, rule: numbers[ruling.origins] ?? .none)
+        return Decision(kind, rule: numbers[ruling.origins] ?? .none, isAudited: ruling.isAudited)
     }
 }
 

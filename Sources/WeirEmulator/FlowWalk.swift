@@ -217,7 +217,7 @@ struct FlowWalk {
         countRule(decision.rule, context.slotIndex, node, packet)
         guard decision.kind != .allow else { return }
         let reason: DropReason = decision.kind == .deny ? .policyDeny : .policyDefaultDeny
-        guard node.isAudited || context.endpoint.isAudited || report.action & UInt32(WEIR_ACTION_AUDIT) != 0 else {
+        guard node.isAudited || context.endpoint.isAudited || decision.passes else {
             throw reason
         }
         report.audited = reason

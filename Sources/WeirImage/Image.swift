@@ -1,3 +1,4 @@
+internal import WeirABI
 package import WeirMaps
 package import WeirModel
 
@@ -29,6 +30,11 @@ package struct Image: Hashable, Sendable {
             self.addresses = addresses
             self.value = value
             self.attachment = attachment
+        }
+
+        /// Audit mode: what policy refuses it passes.
+        package var isAudited: Bool {
+            weir_endpoint(abiBytes: value).map { $0.flags & WEIR_ENDPOINT_AUDIT.rawValue != 0 } ?? false
         }
     }
 
