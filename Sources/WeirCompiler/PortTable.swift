@@ -49,9 +49,8 @@ struct PortTable: Hashable, Sendable {
         everything = Self.unless(decision.decide(inputs.filter { $0.ports.ranges == nil }), decision.fallback)
 
         // A network-tier deny of everything: nothing narrower can change it. An audited one gives way to those in force.
-        if everything?.kind == .deny, everything?.isAudited == false, inputs.allSatisfy({ $0.tier == .network }) {
-            return
-        }
+        let isDenied = everything?.kind == .deny && everything?.isAudited == false
+        if isDenied, inputs.allSatisfy({ $0.tier == .network }) { return }
         let protocols = Set(inputs.flatMap { $0.ports.ranges ?? [] }.map(\.protocol)).sorted()
         for proto in protocols { sweep(proto, inputs, decision) }
     }

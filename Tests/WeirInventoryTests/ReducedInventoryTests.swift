@@ -167,9 +167,9 @@ extension Inventory {
                 ---
                 {apiVersion: weir.dev/v1, kind: Endpoint, metadata: {name: c, annotations: {weir.dev/audit: "true"}},
                  spec: {node: x, addresses: [10.7.0.4]}}
-                """)
+                """), options: Self.options
         ).inventory
-        #expect(inventory.endpoints.filter(\.isAudited).map(\.name) == ["c", "a"])
+        #expect(inventory.endpoints.filter(\.isAudited).map(\.qualifiedName) == ["shop/a", "shop/c"])
         #expect(
             Self.text(inventory).contains(
                 "metadata: {name: a, namespace: shop, annotations: {weir.dev/audit: \"true\"}}\n"))
