@@ -170,7 +170,8 @@ let package = Package(
         .testTarget(
             name: "WeirLoaderTests",
             dependencies: [
-                "weir", "CLibbpf", "WeirABI", "WeirCompiler", "WeirDiagnostics", "WeirLoader", "WeirKernel", "WeirNetlink",
+                "weir", "CLibbpf", "WeirABI", "WeirCompiler", "WeirDiagnostics", "WeirLoader", "WeirKernel",
+                "WeirNetlink",
                 "WeirImage", "WeirMaps", "WeirModel", "TestNetwork", "WeirTestSupport",
             ],
             swiftSettings: strict),

@@ -34,6 +34,11 @@ package struct Image: Hashable, Sendable {
             self.value = value
             self.attachment = attachment
         }
+
+        /// Audit mode: what policy refuses it passes.
+        package var isAudited: Bool {
+            weir_endpoint(abiBytes: value).map { $0.flags & WEIR_ENDPOINT_AUDIT.rawValue != 0 } ?? false
+        }
     }
 
     /// The record of the node itself, under a host firewall. Pods have a slash in their name.

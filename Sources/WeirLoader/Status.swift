@@ -101,7 +101,8 @@ extension Loader {
             let word = try inForce(control)
             let slot = word.isCommitted ? word.activeSlot : nil
             var status = NodeStatus(
-                pinPath: layout.root, isAudited: word.isAudited, revision: word.revision, activeSlot: slot, node: nil, slots: [], endpoints: [],
+                pinPath: layout.root, isAudited: word.isAudited, revision: word.revision, activeSlot: slot, node: nil,
+                slots: [], endpoints: [],
                 drops: [], insertFailures: [], rules: [], maps: [], problems: [])
             try countDrops(maps, into: &status)
             for index in 0..<Int(WEIR_SLOT_COUNT) { status.slots.append(try slotStatus(maps, index, active: slot)) }
@@ -220,7 +221,9 @@ extension Loader {
         do throws(MapError) { entries = try maps.node[.drops]?.entries() ?? [] } catch {
             throw KernelError("read", "map 'drops'", error)
         }
-        let counters = entries.compactMap { entry in UInt32(abiBytes: entry.key).map { ($0, weir_counter(perCPU: entry.value)) } }
+        let counters = entries.compactMap { entry in
+            UInt32(abiBytes: entry.key).map { ($0, weir_counter(perCPU: entry.value)) }
+        }
         for (index, counter) in counters.filter({ $0.1.packets > 0 }).sorted(by: { $0.0 < $1.0 }) {
             if index < UInt32(WEIR_DROPS_ERRNO) {
                 status.drops.append(

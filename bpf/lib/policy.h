@@ -132,6 +132,15 @@ WEIR_INLINE int weir_reason_of(weir_u32 action)
 	}
 }
 
+/* Whether audit mode of node, endpoint or policy lets this refusal pass. An endpoint's does not speak for the node. */
+WEIR_INLINE bool weir_is_audited(const struct weir_view *view, const struct weir_endpoint *endpoint,
+				 const struct weir_judgement *judgement, int reason)
+{
+	return (reason == WEIR_REASON_POLICY_DENY || reason == WEIR_REASON_POLICY_DEFAULT_DENY) &&
+	       (view->audit || (judgement->action & WEIR_ACTION_AUDIT) ||
+		((endpoint->flags & WEIR_ENDPOINT_AUDIT) && !judgement->by_host));
+}
+
 /*
  * What a local endpoint and the node say to each other passes no device of the node's: the node's
  * side, if it has a policy, is asked here. The action that refuses, or 0.
@@ -167,6 +176,7 @@ WEIR_STEP int weir_judge(const struct weir_view *view, const struct weir_endpoin
 	const struct weir_peer *peer;
 	bool egress, pod, own_node;
 	weir_u32 refused;
+	int reason;
 
 	if (!view || !endpoint || !packet || !judgement)
 		return WEIR_REASON_NO_SLOT;
@@ -201,12 +211,16 @@ WEIR_STEP int weir_judge(const struct weir_view *view, const struct weir_endpoin
 	}
 	judgement->action = weir_resolve(view->slot, egress ? endpoint->egress_row : endpoint->ingress_row,
 					 judgement->group, packet->key.protocol, judgement->port_be);
-	if (pod && own_node && weir_action_kind(judgement->action) == WEIR_ACTION_ALLOW) {
+	reason = weir_reason_of(judgement->action);
+	if (pod && own_node && (!reason || weir_is_audited(view, endpoint, judgement, reason))) {
 		refused = weir_judge_host(view, packet, judgement);
-		if (refused)
+		if (refused) {
 			judgement->action = refused;
+			judgement->by_host = true;
+			reason = weir_reason_of(refused);
+		}
 	}
-	return weir_reason_of(judgement->action);
+	return reason;
 }
 
 #endif
