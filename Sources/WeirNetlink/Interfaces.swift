@@ -12,9 +12,9 @@ package enum LinkLayer: Hashable, Sendable {
     /// Something that weir cannot read.
     case other
 
+    /// ARPHRD_ETHER, _LOOPBACK, _NONE and _RAWIP of <linux/if_arp.h>.
     init(hardware: UInt32) {
-        self// ARPHRD_ETHER, _LOOPBACK, _NONE, _RAWIP of <linux/if_arp.h>.
-        =
+        self =
             switch hardware {
             case 1: .ethernet
             case 772: .loopback
