@@ -155,7 +155,7 @@ WEIR_INLINE int weir_decide(struct __sk_buff *skb, const struct weir_view *view,
 			}
 		}
 	} else if ((weir_options & WEIR_OPTION_CONNTRACK) && weir_is_icmp_error(packet)) {
-		if (weir_related(skb, view, endpoint, packet, key))
+		if (weir_related(skb, view, endpoint, packet))
 			return WEIR_REASON_NONE;
 	}
 
