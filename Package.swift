@@ -82,7 +82,8 @@ let package = Package(
         .target(
             name: "WeirLoader",
             dependencies: [
-                "WeirABI", "WeirKernel", "WeirNetlink", "WeirModel", "WeirImage", "WeirMaps", "WeirFlow", "WeirEmulator",
+                "WeirABI", "WeirKernel", "WeirNetlink", "WeirModel", "WeirImage", "WeirMaps", "WeirFlow",
+                "WeirEmulator",
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "SystemPackage", package: "swift-system"),
             ],

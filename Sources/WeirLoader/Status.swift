@@ -177,9 +177,9 @@ extension Loader {
         let survey = try AttachmentSurvey(layout, ownPrograms: try PinnedSet.programIDs(layout))
         var byID: [UInt32: UInt32] = [:]
         for entry in try read(try maps(.endpoints), slot) {
-            guard let value = weir_endpoint(abiBytes: entry.value), let index = UInt32(abiBytes: entry.key) else {
-                continue
-            }
+            // Index 0 is the node, for its own endpoints.
+            guard let value = weir_endpoint(abiBytes: entry.value), let index = UInt32(abiBytes: entry.key), index != 0
+            else { continue }
             byID[value.id] = index
         }
         let known = Dictionary((image?.endpoints ?? []).map { ($0.id, $0) }) { $1 }
