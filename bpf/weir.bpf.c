@@ -121,14 +121,6 @@ WEIR_INLINE int weir_accept_plain(struct __sk_buff *skb, const struct weir_view 
 	return weir_accept(skb, packet, endpoint, direction);
 }
 
-/* Whether audit mode of node, endpoint or policy lets this refusal pass. */
-WEIR_INLINE bool weir_is_audited(const struct weir_view *view, const struct weir_endpoint *endpoint, weir_u32 action,
-				 int reason)
-{
-	return (reason == WEIR_REASON_POLICY_DENY || reason == WEIR_REASON_POLICY_DEFAULT_DENY) &&
-	       (view->audit || (endpoint->flags & WEIR_ENDPOINT_AUDIT) || (action & WEIR_ACTION_AUDIT));
-}
-
 /* Steps 8 and 9: the flow, and where it is new or stale the policy. `missed`: not established, under this key. */
 WEIR_INLINE int weir_decide(struct __sk_buff *skb, const struct weir_view *view, const struct weir_endpoint *endpoint,
 			    struct weir_packet *packet, int direction, struct weir_judgement *judgement, bool missed,
@@ -163,7 +155,7 @@ WEIR_INLINE int weir_decide(struct __sk_buff *skb, const struct weir_view *view,
 			}
 		}
 	} else if ((weir_options & WEIR_OPTION_CONNTRACK) && weir_is_icmp_error(packet)) {
-		if (weir_related(skb, view, endpoint, packet, key))
+		if (weir_related(skb, view, endpoint, packet))
 			return WEIR_REASON_NONE;
 	}
 
@@ -181,7 +173,7 @@ WEIR_INLINE int weir_decide(struct __sk_buff *skb, const struct weir_view *view,
 				judgement->peer_class = WEIR_PEER_HOST;
 		}
 		reason = weir_judge(view, endpoint, packet, judgement);
-		if (weir_is_audited(view, endpoint, judgement->action, reason)) {
+		if (weir_is_audited(view, endpoint, judgement, reason)) {
 			judgement->flags |= WEIR_EVENT_AUDIT;
 			if (weir_is_watched(view, WEIR_EVENT_DROPS))
 				weir_report(skb, view, packet, judgement, reason);

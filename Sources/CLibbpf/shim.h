@@ -259,7 +259,7 @@ static inline int weir_probe_is_translated(int probe_program_fd)
 /* The ids of the helpers that an open object's programs call, at most `room`, each once; how many. */
 static inline int weir_object_helpers(const struct bpf_object *object, __u32 *ids, int room)
 {
-	const struct bpf_program *program;
+	struct bpf_program *program;
 	int count = 0;
 	bpf_object__for_each_program(program, object) {
 		const struct bpf_insn *code = bpf_program__insns(program);

@@ -87,7 +87,8 @@ struct DecisionMatrix: Sendable {
                     everyPort: everyPort)
                 var table = PortTable(inputs, ruleSet.decision(forHost: representative.candidate.kind == .host))
                 if let frontends = representative.frontends, ruleSet.direction == .egress {
-                    let judged = judge(frontends, fallback: ruleSet.fallback, row)
+                    let judged = judge(
+                        frontends, elsewhere: table.everything ?? ruleSet.fallback, fallback: ruleSet.fallback, row)
                     for frontend in judged where frontend.ruling.isMixed {
                         mixedFrontends.insert(
                             MixedFrontend(
@@ -131,7 +132,7 @@ struct DecisionMatrix: Sendable {
             func input(_ ports: ResolvedPorts) -> AppliedInput {
                 AppliedInput(
                     origin: rule.origin, tier: rule.tier, spec: rule.spec, action: rule.rule.action, ports: ports,
-                    isCertain: applied.isCertain)
+                    isCertain: applied.isCertain, isAudited: rule.isAudited)
             }
             if candidate.kind == .service, case .list = rule.rule.ports {
                 // Beyond its frontends nobody knows who answers, and on which port.
@@ -165,13 +166,16 @@ struct DecisionMatrix: Sendable {
 
     /// Each frontend as its backends are judged. `row` has the tables of their classes.
     private func judge(
-        _ frontends: [Frontend], fallback: Ruling, _ row: [Int]
+        _ frontends: [Frontend], elsewhere: Ruling, fallback: Ruling, _ row: [Int]
     ) -> [(protocol: IPProtocol, port: UInt16, ruling: FrontendRuling)] {
         frontends.map { frontend in
             let backends = frontend.backends.map {
                 tables[row[$0.peer]].ruling(frontend.protocol, $0.port) ?? fallback
             }
-            return (frontend.protocol, frontend.port, FrontendRuling(backends: backends, fallback: fallback))
+            return (
+                frontend.protocol, frontend.port,
+                FrontendRuling(backends: backends, elsewhere: elsewhere, fallback: fallback)
+            )
         }
     }
 

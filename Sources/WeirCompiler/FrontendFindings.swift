@@ -69,7 +69,7 @@ struct FrontendFindings {
             guard let rule = ruling.origins.first else { continue }
             let who = addresses[backend.peer].map { "\($0) " } ?? ""
             let place = resolution.origins[rule].location
-            if ruling.kind == .allow {
+            if ruling.passes {
                 allowed = allowed ?? Diagnostic.Note("\(who)port \(backend.port) is allowed here", at: place)
             } else {
                 denied = denied ?? Diagnostic.Note("\(who)port \(backend.port) is denied by this", at: place)

@@ -70,6 +70,7 @@ struct Lowering {
         var records = zip(local, resolution.endpointRuleSets).enumerated().map { index, pair in
             let (endpoint, ruleSets) = pair
             var value = record(id: index + 1, ruleSets, rowBase)
+            if endpoint.isAudited { value.flags |= WEIR_ENDPOINT_AUDIT.rawValue }
             value.setAddresses(of: endpoint)
             return Image.EndpointRecord(
                 name: endpoint.qualifiedName, id: value.id, addresses: endpoint.addresses, value: value.abiBytes,
@@ -200,7 +201,7 @@ private struct AttributionNumbers {
             case .deny: .deny
             case .defaultDeny: .defaultDeny
             }
-        return Decision(kind, rule: numbers[ruling.origins] ?? .none)
+        return Decision(kind, rule: numbers[ruling.origins] ?? .none, isAudited: ruling.isAudited)
     }
 }
 

@@ -53,7 +53,7 @@ package struct PolicyAnalysis: Sendable {
         }
         self.uncovered = uncovered
         enforcesEgress = resolution.endpointRuleSets.contains {
-            resolution.ruleSets[$0.egress].fallback.kind != .allow
+            !resolution.ruleSets[$0.egress].fallback.passes
         }
     }
 

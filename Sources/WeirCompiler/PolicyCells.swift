@@ -6,7 +6,12 @@ struct PolicyCells: Sendable {
     struct Cell: Sendable {
         /// Sorted by tier, spec and origin: `PortTable`'s order. None is without ports.
         var inputs: [AppliedInput]
-        var decision: TieredDecision
+        var decision: AuditedDecision
+
+        /// Without the policies in audit mode.
+        var inForce: Cell {
+            Cell(inputs: inputs.filter { !$0.isAudited }, decision: AuditedDecision(inForce: decision.inForce))
+        }
     }
 
     private(set) var cells: [Cell] = []
@@ -14,12 +19,22 @@ struct PolicyCells: Sendable {
     /// What makes two meetings the same.
     private struct Key: Hashable {
         var applied: [DecisionMatrix.Applied]
-        var fallback: Ruling.Kind
-        var admitsHost: Bool
+        var inForce: Defaults
+        var withAudited: Defaults?
         var direction: Direction
         /// What the rules' port names mean.
         var ports: [NamedPort]
         var kind: PeerCandidate.Kind?
+
+        struct Defaults: Hashable {
+            var fallback: Ruling.Kind
+            var admitsHost: Bool
+
+            init(_ defaults: RuleSet.Defaults, forHost isHost: Bool) {
+                fallback = defaults.fallback.kind
+                admitsHost = defaults.admitsHost && isHost
+            }
+        }
     }
 
     init(resolution: RuleSetResolution, catalogue: PeerCatalogue, inventory: Inventory) {
@@ -31,9 +46,11 @@ struct PolicyCells: Sendable {
                 ruleSet.direction == .egress && ruleSet.rules.contains { resolution.rules[$0].rule.ports.hasNames }
             for meeting in classes.meetings(of: ruleSet, resolution: resolution) {
                 let candidate = meeting.candidate
+                let isHost = candidate.kind == .host
                 let key = Key(
-                    applied: meeting.applied, fallback: ruleSet.fallback.kind,
-                    admitsHost: ruleSet.admitsHost && candidate.kind == .host, direction: ruleSet.direction,
+                    applied: meeting.applied, inForce: Key.Defaults(ruleSet.inForce, forHost: isHost),
+                    withAudited: ruleSet.withAudited.map { Key.Defaults($0, forHost: isHost) },
+                    direction: ruleSet.direction,
                     ports: namesMatter ? candidate.ports : ruleSet.subjectPorts,
                     kind: candidate.kind.isAsItsRules ? nil : candidate.kind)
                 guard known.insert(key).inserted else { continue }
@@ -41,7 +58,7 @@ struct PolicyCells: Sendable {
                     ruleSet, meeting.applied, resolution: resolution, candidate: candidate, everyPort: everyPort
                 ).filter { $0.ports.ranges?.isEmpty != true }
                 guard !inputs.isEmpty else { continue }
-                cells.append(Cell(inputs: inputs, decision: ruleSet.decision(forHost: candidate.kind == .host)))
+                cells.append(Cell(inputs: inputs, decision: ruleSet.decision(forHost: isHost)))
             }
         }
     }

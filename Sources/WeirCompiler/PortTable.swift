@@ -44,12 +44,13 @@ struct PortTable: Hashable, Sendable {
     private(set) var everything: Ruling?
     private(set) var ranges: [Entry] = []
 
-    init(_ inputs: [AppliedInput], _ decision: TieredDecision) {
+    init(_ inputs: [AppliedInput], _ decision: AuditedDecision) {
         let inputs = inputs.sorted { ($0.tier, $0.spec, $0.origin) < ($1.tier, $1.spec, $1.origin) }
         everything = Self.unless(decision.decide(inputs.filter { $0.ports.ranges == nil }), decision.fallback)
 
-        // A network-tier deny of everything: nothing narrower can change it.
-        if everything?.kind == .deny, inputs.allSatisfy({ $0.tier == .network }) { return }
+        // A network-tier deny of everything: nothing narrower can change it. An audited one gives way to those in force.
+        let isDenied = everything?.kind == .deny && everything?.isAudited == false
+        if isDenied, inputs.allSatisfy({ $0.tier == .network }) { return }
         let protocols = Set(inputs.flatMap { $0.ports.ranges ?? [] }.map(\.protocol)).sorted()
         for proto in protocols { sweep(proto, inputs, decision) }
     }
@@ -68,7 +69,7 @@ struct PortTable: Hashable, Sendable {
     }
 
     /// Cuts the port space at every boundary and decides each piece.
-    private mutating func sweep(_ proto: IPProtocol, _ inputs: [AppliedInput], _ decision: TieredDecision) {
+    private mutating func sweep(_ proto: IPProtocol, _ inputs: [AppliedInput], _ decision: AuditedDecision) {
         let matching = inputs.map { input in
             (input: input, ports: input.ports.ranges?.filter { $0.protocol == proto }.map(\.ports))
         }.filter { $0.ports?.isEmpty != true }

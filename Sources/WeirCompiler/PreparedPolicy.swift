@@ -177,6 +177,7 @@ package struct PreparedPolicy: Sendable {
         value.id = records[endpoint.qualifiedName] ?? nextRecord
         value.egress_row = rows.egress
         value.ingress_row = rows.ingress
+        if endpoint.isAudited { value.flags |= WEIR_ENDPOINT_AUDIT.rawValue }
         value.setAddresses(of: endpoint)
         return Image.EndpointRecord(
             name: endpoint.qualifiedName, id: value.id, addresses: endpoint.addresses, value: value.abiBytes,

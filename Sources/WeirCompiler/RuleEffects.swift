@@ -54,12 +54,12 @@ struct RuleEffects {
 
     // MARK: Who decides instead
 
-    /// Of a rule that is left out.
+    /// Of a rule that is left out. Instead of a rule in force, none in audit mode decides.
     private func effect(of rule: RuleSetResolution.AppliedRule) -> PolicyAnalysis.Effect {
         var deciding: Set<Int> = []
         var hasSay = false
         for index in cellsOfOrigin[rule.origin] {
-            let cell = cells[index]
+            let cell = rule.isAudited ? cells[index] : cells[index].inForce
             let others = cell.inputs.filter { !leftOut.contains($0.origin) }
             let table = PortTable(others, cell.decision)
             for input in cell.inputs where input.origin == rule.origin {
@@ -102,25 +102,36 @@ struct RuleEffects {
 
 /// A port table without the names of those who decide.
 private struct Verdicts: Hashable {
+    private struct Verdict: Hashable {
+        var kind: Ruling.Kind
+        var isAudited: Bool
+
+        init(_ ruling: Ruling) {
+            kind = ruling.kind
+            isAudited = ruling.isAudited
+        }
+    }
+
     private struct Entry: Hashable {
         var `protocol`: IPProtocol
         var ports: ClosedRange<UInt16>
-        var kind: Ruling.Kind
+        var verdict: Verdict
     }
 
-    private var everything: Ruling.Kind
+    private var everything: Verdict
     private var ranges: [Entry] = []
 
-    init(_ table: PortTable, _ decision: TieredDecision) {
-        everything = (table.everything ?? decision.fallback).kind
-        for entry in table.ranges where entry.ruling.kind != everything {
-            if let last = ranges.last, last.protocol == entry.protocol, last.kind == entry.ruling.kind,
+    init(_ table: PortTable, _ decision: AuditedDecision) {
+        everything = Verdict(table.everything ?? decision.fallback)
+        for entry in table.ranges {
+            let verdict = Verdict(entry.ruling)
+            guard verdict != everything else { continue }
+            if let last = ranges.last, last.protocol == entry.protocol, last.verdict == verdict,
                 UInt32(last.ports.upperBound) + 1 == UInt32(entry.ports.lowerBound)
             {
                 ranges[ranges.count - 1].ports = last.ports.lowerBound...entry.ports.upperBound
             } else {
-                ranges.append(
-                    Entry(protocol: entry.protocol, ports: entry.ports, kind: entry.ruling.kind))
+                ranges.append(Entry(protocol: entry.protocol, ports: entry.ports, verdict: verdict))
             }
         }
     }

@@ -8,13 +8,28 @@ struct RuleSet: Hashable, Sendable {
     var rules: [Int]
     /// What the subject's named ports mean, where an ingress rule asks for one; else empty.
     var subjectPorts: [NamedPort]
-    /// What decides where no rule does.
-    var fallback: Ruling
-    /// The node itself is let in below every rule of the network tier.
-    var admitsHost: Bool
+    var inForce: Defaults
+    /// With the specs in audit mode; nil where none has anything to say.
+    var withAudited: Defaults?
 
-    func decision(forHost isHost: Bool) -> TieredDecision {
-        TieredDecision(fallback: fallback, base: admitsHost && isHost ? Ruling(.allow) : nil)
+    /// What holds beside the rules of some specs.
+    struct Defaults: Hashable, Sendable {
+        /// What decides where no rule does.
+        var fallback: Ruling
+        /// The node itself is let in below every rule of the network tier.
+        var admitsHost: Bool
+
+        fileprivate func decision(forHost isHost: Bool) -> TieredDecision {
+            TieredDecision(fallback: fallback, base: admitsHost && isHost ? Ruling(.allow) : nil)
+        }
+    }
+
+    /// What decides where no rule does.
+    var fallback: Ruling { decision(forHost: false).fallback }
+
+    func decision(forHost isHost: Bool) -> AuditedDecision {
+        AuditedDecision(
+            inForce: inForce.decision(forHost: isHost), withAudited: withAudited?.decision(forHost: isHost))
     }
 }
 
@@ -27,6 +42,8 @@ struct RuleSetResolution: Sendable {
         var origin: Int
         /// Of its spec, an index into `origins`.
         var spec: Int
+        /// Of a spec in audit mode.
+        var isAudited: Bool
     }
 
     /// The rule sets of one subject, as indices into `ruleSets`.
@@ -81,7 +98,10 @@ struct RuleSetResolution: Sendable {
             var indices: [Direction: [Int]] = [:]
             for rule in spec.rules.sorted(by: { $0.origin < $1.origin }) {
                 indices[rule.direction, default: []].append(rules.count)
-                rules.append(AppliedRule(rule: rule, tier: spec.tier, origin: origins.count, spec: specOrigin))
+                rules.append(
+                    AppliedRule(
+                        rule: rule, tier: spec.tier, origin: origins.count, spec: specOrigin,
+                        isAudited: spec.isAudited))
                 origins.append(rule.origin)
             }
             rulesOfSpec.append(indices)
@@ -90,13 +110,19 @@ struct RuleSetResolution: Sendable {
 
         func directions(of matching: [Int], ports: [NamedPort], isHost: Bool) -> Directions {
             let indices = [Direction.egress, .ingress].map { direction -> Int in
+                func defaults(_ matching: [Int]) -> RuleSet.Defaults {
+                    self.defaults(
+                        direction, isHost: isHost,
+                        enforcedBy: matching.filter { specs[$0].enforces.contains(direction) }
+                            .map { originOfSpec[$0] },
+                        isSelected: matching.contains {
+                            specs[$0].tier == .network && specs[$0].selects.contains(direction)
+                        }, options: options)
+                }
                 let ruleSet = self.ruleSet(
-                    direction, ports: ports, isHost: isHost,
-                    rules: matching.flatMap { rulesOfSpec[$0][direction] ?? [] }.sorted(),
-                    enforcedBy: matching.filter { specs[$0].enforces.contains(direction) }.map { originOfSpec[$0] },
-                    isSelected: matching.contains {
-                        specs[$0].tier == .network && specs[$0].selects.contains(direction)
-                    }, options: options)
+                    direction, ports: ports, rules: matching.flatMap { rulesOfSpec[$0][direction] ?? [] }.sorted(),
+                    inForce: defaults(matching.filter { !specs[$0].isAudited }), all: defaults(matching),
+                    options: options)
                 return ruleSets.append(ruleSet).index
             }
             return Directions(egress: indices[0], ingress: indices[1])
@@ -109,23 +135,32 @@ struct RuleSetResolution: Sendable {
         }
     }
 
-    private func ruleSet(
-        _ direction: Direction, ports: [NamedPort], isHost: Bool, rules applied: [Int], enforcedBy: [Int],
-        isSelected: Bool, options: PolicyOptions
-    ) -> RuleSet {
+    private func defaults(
+        _ direction: Direction, isHost: Bool, enforcedBy: [Int], isSelected: Bool, options: PolicyOptions
+    ) -> RuleSet.Defaults {
         let isEnforced: Bool
         switch options.enforcementMode {
-        case .never:
-            return RuleSet(
-                direction: direction, rules: [], subjectPorts: [], fallback: Ruling(.allow), admitsHost: false)
+        case .never: return RuleSet.Defaults(fallback: Ruling(.allow), admitsHost: false)
         case .always: isEnforced = true
         case .default: isEnforced = !enforcedBy.isEmpty
         }
-        let asksForNames = direction == .ingress && applied.contains { rules[$0].rule.ports.hasNames }
-        return RuleSet(
-            direction: direction, rules: applied, subjectPorts: asksForNames ? ports : [],
+        return RuleSet.Defaults(
             fallback: isEnforced ? Ruling(.defaultDeny, origins: enforcedBy) : Ruling(.allow),
             admitsHost: direction == .ingress && !isHost && isSelected && options.allowLocalhost == .always)
+    }
+
+    private func ruleSet(
+        _ direction: Direction, ports: [NamedPort], rules applied: [Int], inForce: RuleSet.Defaults,
+        all: RuleSet.Defaults, options: PolicyOptions
+    ) -> RuleSet {
+        if options.enforcementMode == .never {
+            return RuleSet(direction: direction, rules: [], subjectPorts: [], inForce: inForce)
+        }
+        let asksForNames = direction == .ingress && applied.contains { rules[$0].rule.ports.hasNames }
+        let hasAudited = all != inForce || applied.contains { rules[$0].isAudited }
+        return RuleSet(
+            direction: direction, rules: applied, subjectPorts: asksForNames ? ports : [], inForce: inForce,
+            withAudited: hasAudited ? all : nil)
     }
 }
 

@@ -27,21 +27,24 @@ struct Frontend: Hashable, Sendable {
 struct FrontendRuling {
     /// nil: what holds for every port of the address.
     var ruling: Ruling?
-    /// Some backends are allowed and some are not.
+    /// Some backends are allowed and some are not. What only policies in audit mode refuse is allowed.
     var isMixed = false
 
     /// Allowed if and only if every backend is; without a backend denied wherever anything is enforced.
-    init(backends: [Ruling], fallback: Ruling) {
-        let allowing = backends.filter { $0.kind == .allow }
-        guard allowing.count < backends.count else {
-            ruling =
-                backends.isEmpty
-                ? (fallback.kind == .allow ? nil : fallback)
-                : Ruling(.allow, origins: allowing.flatMap(\.origins))
+    ///
+    /// - Parameter elsewhere: what every port of the address gets.
+    init(backends: [Ruling], elsewhere: Ruling, fallback: Ruling) {
+        guard !backends.isEmpty else {
+            // Policies in force that refuse it already are not to be undone by an audited default deny.
+            ruling = fallback.kind == .allow || fallback.isAudited && !elsewhere.passes ? nil : fallback
             return
         }
-        let kind = backends.map(\.kind).max() ?? fallback.kind
-        ruling = Ruling(kind, origins: backends.filter { $0.kind == kind }.flatMap(\.origins))
-        isMixed = !allowing.isEmpty
+        let refused = backends.filter { !$0.passes }
+        isMixed = !refused.isEmpty && refused.count < backends.count
+        let deciding = refused.isEmpty ? backends : refused
+        let kind = deciding.map(\.kind).max() ?? fallback.kind
+        var ruling = Ruling(kind, origins: deciding.filter { $0.kind == kind }.flatMap(\.origins))
+        ruling.isAudited = refused.isEmpty && kind != .allow
+        self.ruling = ruling
     }
 }

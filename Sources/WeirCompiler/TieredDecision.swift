@@ -10,11 +10,16 @@ struct Ruling: Hashable, Sendable {
     }
     var kind: Kind
     var origins: [Int]
+    /// A refusal that is reported and passes.
+    var isAudited = false
 
     init(_ kind: Kind, origins: some Sequence<Int> = []) {
         self.kind = kind
         self.origins = Set(origins).sorted()
     }
+
+    /// Whether a packet goes on.
+    var passes: Bool { kind == .allow || isAudited }
 }
 
 /// A rule of a rule set, as it applies to one peer.
@@ -28,6 +33,8 @@ struct AppliedInput: Hashable, Sendable {
     var ports: ResolvedPorts
     /// False for a pass that only might match; a deny that might counts as one that does, and an allow as none.
     var isCertain: Bool
+    /// Of a policy in audit mode.
+    var isAudited: Bool
 }
 
 /// Which of the rules that match a packet decides.

@@ -62,9 +62,11 @@ final class EmulatedArray: EmulatedMap {
         bytes.replaceSubrange(range, with: repeatElement(0, count: range.count))
     }
 
-    /// The word at the start of an element; nil past the end. Elements of less than four bytes have none.
+    /// A word of the elements, taken as one row of words; nil past the end.
     func word(at index: Int) -> UInt32? {
-        guard schema.valueSize >= 4, let start = start(index: index, cpu: 0) else { return nil }
+        let words = schema.valueSize / 4
+        guard words > 0, let element = start(index: index / words, cpu: 0) else { return nil }
+        let start = element + index % words * 4
         return UInt32(bytes[start]) | UInt32(bytes[start + 1]) << 8 | UInt32(bytes[start + 2]) << 16
             | UInt32(bytes[start + 3]) << 24
     }

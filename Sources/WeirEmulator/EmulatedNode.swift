@@ -155,7 +155,7 @@ package final class EmulatedNode {
         for (map, outer) in zip(SlotMap.allCases, slots) {
             let entries =
                 map == .endpoints
-                ? image.endpointEntries(interfaces: interfaces, hostDevices: hostDevices) : image.entries(map)
+                ? image.endpointEntries(interfaces: interfaces, hostDevices: hostDevices) : image.mapEntries(map)
             do throws(MapError) {
                 let inner = try factory.makeMap(map.schema.withMaxEntries(entries.count))
                 try inner.updateBatch(entries)

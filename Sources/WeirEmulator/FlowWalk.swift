@@ -193,6 +193,7 @@ struct FlowWalk {
         let ip = context.ip
         report.group = peer.group
         report.identity = peer.identity
+        var isByHost = false
         report.action = WEIR_ACTION_ALLOW.rawValue << UInt32(WEIR_ACTION_KIND_SHIFT)
         if peer.peerClass != WEIR_PEER_FORWARDED {
             report.action = 0
@@ -205,10 +206,12 @@ struct FlowWalk {
                 try context.policy.decidingWord(
                     row: context.endpoint.row(direction), group: peer.group, protocol: ip.protocol, port: port)
             }
-            if peer.isOwnNode, !context.endpoint.isHost, Action(rawValue: word).allows {
+            if peer.isOwnNode, !context.endpoint.isHost, passes(word, of: context.endpoint) {
                 let local = packet.direction == .egress ? ip.source : ip.destination
-                word =
-                    context.policy.hostRefusal(direction, local: local, protocol: ip.protocol, port: port) ?? word
+                let refusal = context.policy.hostRefusal(
+                    direction, local: local, protocol: ip.protocol, port: port)
+                isByHost = refusal != nil
+                word = refusal ?? word
             }
             report.action = word
         }
@@ -217,17 +220,18 @@ struct FlowWalk {
         countRule(decision.rule, context.slotIndex, node, packet)
         guard decision.kind != .allow else { return }
         let reason: DropReason = decision.kind == .deny ? .policyDeny : .policyDefaultDeny
-        guard node.isAudited || context.endpoint.isAudited || report.action & UInt32(WEIR_ACTION_AUDIT) != 0 else {
-            throw reason
-        }
+        // The endpoint's audit mode does not speak for the node.
+        guard passes(report.action, of: isByHost ? nil : context.endpoint) else { throw reason }
         report.audited = reason
+    }
+
+    /// Whether an action lets the packet pass, be it for audit mode of node, endpoint or policy.
+    private func passes(_ word: UInt32, of endpoint: LocalEndpoint?) -> Bool {
+        guard case .decided(let decision) = Action(rawValue: word) else { return false }
+        return decision.passes || node.isAudited || endpoint?.isAudited == true
     }
 
     private func isOverlay(_ number: UInt8, _ protocol: L4Protocol, _ port: UInt16) -> Bool {
         `protocol` == .udp && [4789, 8472, 6081].contains(port) || [4, 41, 47].contains(number)
     }
-}
-
-extension Action {
-    fileprivate var allows: Bool { if case .decided(let decision) = self { decision.kind == .allow } else { false } }
 }

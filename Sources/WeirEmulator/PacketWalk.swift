@@ -77,7 +77,8 @@ struct PacketWalk {
         var bytes = FrameBytes(packet.frame)
         guard packet.vlanTag == nil, let link = try? readLink(bytes, isHost: false),
             link.l3 == (packet.hasEthernet ? 14 : 0), let family = link.family,
-            var ip = IPHeaders(fixed: bytes, at: link.l3, family), (try? ip.check(&bytes, at: link.l3)) != nil, ip.isBare,
+            var ip = IPHeaders(fixed: bytes, at: link.l3, family), (try? ip.check(&bytes, at: link.l3)) != nil,
+            ip.isBare,
             ip.fragment == nil
         else { return nil }
         var l4 = L4Header(bytes, ip)

@@ -142,7 +142,8 @@ struct PolicyWalk {
         guard let map = slot.peers as? EmulatedArray else {
             throw BrokenInvariant(map: .peers, problem: .missingMap, key: [])
         }
-        guard let word = map.word(at: Int(index)) else {
+        // Table 0 is no table: nobody wrote this word.
+        guard let word = map.word(at: Int(index)), word != 0 else {
             throw BrokenInvariant(map: .peers, problem: .missing, key: wordBytes(index))
         }
         return word

@@ -10,13 +10,23 @@ package struct SideVerdict: Hashable, Sendable {
         case none
     }
 
-    package var kind: Kind
-    /// `path:line`, sorted.
-    package var rules: [String]
+    /// What audit mode lets pass.
+    package struct Refusal: Hashable, Sendable {
+        package var kind: Decision.Kind
+        /// `path:line`, sorted.
+        package var rules: [String]
+    }
 
-    package init(_ kind: Kind, rules: [String] = []) {
+    package var kind: Kind
+    /// `path:line`, sorted. An image does not name what allows where audit mode refuses.
+    package var rules: [String]
+    /// With an allow: what would refuse it, if it were not in audit mode.
+    package var wouldBe: Refusal?
+
+    package init(_ kind: Kind, rules: [String] = [], wouldBe: Refusal? = nil) {
         self.kind = kind
         self.rules = rules
+        self.wouldBe = wouldBe
     }
 }
 
@@ -46,9 +56,14 @@ package final class FlowAnswerer {
     private var nodes: [String: NodeJudge] = [:]
     private var peers = FlowPeers()
 
+    private struct Subject {
+        var id: UInt32
+        var isAudited: Bool
+    }
+
     private struct NodeJudge {
         var judge: any FlowJudge
-        var endpointIDs: [String: UInt32]
+        var endpoints: [String: Subject]
         var ruleLocations: [[String]]
     }
 
@@ -76,20 +91,24 @@ package final class FlowAnswerer {
     private func verdict(_ side: FlowResolver.Side?, _ flow: Flow) throws -> SideVerdict {
         guard let side else { return SideVerdict(.none) }
         let node = try node(side.node)
-        guard let endpoint = node.endpointIDs[side.endpoint] else {
+        guard let endpoint = node.endpoints[side.endpoint] else {
             throw FlowError("\(side.endpoint) is not in the image of node \(side.node)")
         }
         let decision = try node.judge.judge(
             FlowQuery(
-                endpoint: endpoint, direction: side.direction, localAddress: side.localAddress,
+                endpoint: endpoint.id, direction: side.direction, localAddress: side.localAddress,
                 peerAddress: side.peerAddress, path: side.path, protocol: flow.protocol, port: flow.port))
+        let rules = node.ruleLocations[Int(decision.rule.rawValue)]
+        if decision.kind != .allow, decision.isAudited || endpoint.isAudited {
+            return SideVerdict(.allow, wouldBe: SideVerdict.Refusal(kind: decision.kind, rules: rules))
+        }
         let kind: SideVerdict.Kind =
             switch decision.kind {
             case .allow: .allow
             case .deny: .deny
             case .defaultDeny: .defaultDeny
             }
-        return SideVerdict(kind, rules: node.ruleLocations[Int(decision.rule.rawValue)])
+        return SideVerdict(kind, rules: rules)
     }
 
     private func node(_ name: String) throws -> NodeJudge {
@@ -97,8 +116,9 @@ package final class FlowAnswerer {
         let (image, judge) = try makeJudge(name)
         let made = NodeJudge(
             judge: judge,
-            endpointIDs: Dictionary(
-                image.endpoints.map { ($0.name, $0.id) }, uniquingKeysWith: { first, _ in first }),
+            endpoints: Dictionary(
+                image.endpoints.map { ($0.name, Subject(id: $0.id, isAudited: $0.isAudited)) },
+                uniquingKeysWith: { first, _ in first }),
             ruleLocations: image.attributions.indices.map { image.ruleLocations(RuleID(rawValue: UInt32($0))) })
         nodes[name] = made
         return made

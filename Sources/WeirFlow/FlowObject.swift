@@ -21,9 +21,9 @@ package struct FlowObject: Sendable {
     /// What a flow has, and what an answer adds.
     enum Field: String, CaseIterable {
         case from, to, `protocol`, port, family
-        case egress, ingress, verdict, rules, error
+        case egress, ingress, verdict, rules, audit, auditRules, error
 
-        static let ofAnswer: [Field] = [.egress, .ingress, .verdict, .rules, .error]
+        static let ofAnswer: [Field] = [.egress, .ingress, .verdict, .rules, .audit, .auditRules, .error]
 
         init?(name: String) { self.init(rawValue: name) }
     }

@@ -9,6 +9,7 @@ package protocol ABIValue {
 
 extension weir_control: ABIValue {}
 extension weir_endpoint: ABIValue {}
+extension weir_actions: ABIValue {}
 extension weir_peer: ABIValue {}
 extension weir_cidr4: ABIValue {}
 extension weir_cidr6: ABIValue {}

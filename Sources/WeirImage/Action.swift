@@ -32,26 +32,37 @@ package struct Decision: Hashable, Sendable {
 
     package var kind: Kind
     package var rule: RuleID
+    /// Audit mode: a refusal that is reported and passes. Without meaning for an allow.
+    package var isAudited: Bool
 
-    package init(_ kind: Kind, rule: RuleID = .none) {
+    package init(_ kind: Kind, rule: RuleID = .none, isAudited: Bool = false) {
         self.kind = kind
         self.rule = rule
+        self.isAudited = isAudited
     }
+
+    /// Whether a packet goes on. An endpoint or a node in audit mode lets pass more.
+    package var passes: Bool { kind == .allow || isAudited }
 }
 
 /// One word of `peers` or `verdicts`: a decision, or (in `peers`) a table to ask.
 ///
-/// Worked example: allow by attribution 5 is kind 1 in bits 31...30 and 5 below: `0x4000_0005`.
+/// Worked example: allow by attribution 5 is kind 1 in bits 31...30 and 5 below: `0x4000_0005`. A deny by it in audit
+/// mode is kind 2 and bit 29: `0xa000_0005`.
 package enum Action: Hashable, Sendable {
     case decided(Decision)
     case table(TableID)
 
     package init(rawValue: UInt32) {
         let id = rawValue & UInt32(WEIR_ACTION_ID_MASK)
+        let isAudited = rawValue & UInt32(WEIR_ACTION_AUDIT) != 0
+        func decided(_ kind: Decision.Kind) -> Self {
+            .decided(Decision(kind, rule: RuleID(rawValue: id), isAudited: isAudited))
+        }
         switch rawValue >> UInt32(WEIR_ACTION_KIND_SHIFT) {
-        case WEIR_ACTION_ALLOW.rawValue: self = .decided(Decision(.allow, rule: RuleID(rawValue: id)))
-        case WEIR_ACTION_DENY.rawValue: self = .decided(Decision(.deny, rule: RuleID(rawValue: id)))
-        case WEIR_ACTION_DEFAULT_DENY.rawValue: self = .decided(Decision(.defaultDeny, rule: RuleID(rawValue: id)))
+        case WEIR_ACTION_ALLOW.rawValue: self = decided(.allow)
+        case WEIR_ACTION_DENY.rawValue: self = decided(.deny)
+        case WEIR_ACTION_DEFAULT_DENY.rawValue: self = decided(.defaultDeny)
         default: self = .table(TableID(rawValue: id))
         }
     }
@@ -61,14 +72,15 @@ package enum Action: Hashable, Sendable {
         case .table(let table): table.rawValue
         case .decided(let decision):
             switch decision.kind {
-            case .allow: Self.word(WEIR_ACTION_ALLOW, decision.rule)
-            case .deny: Self.word(WEIR_ACTION_DENY, decision.rule)
-            case .defaultDeny: Self.word(WEIR_ACTION_DEFAULT_DENY, decision.rule)
+            case .allow: Self.word(WEIR_ACTION_ALLOW, decision)
+            case .deny: Self.word(WEIR_ACTION_DENY, decision)
+            case .defaultDeny: Self.word(WEIR_ACTION_DEFAULT_DENY, decision)
             }
         }
     }
 
-    private static func word(_ kind: weir_action_kind, _ rule: RuleID) -> UInt32 {
-        kind.rawValue << UInt32(WEIR_ACTION_KIND_SHIFT) | rule.rawValue
+    private static func word(_ kind: weir_action_kind, _ decision: Decision) -> UInt32 {
+        kind.rawValue << UInt32(WEIR_ACTION_KIND_SHIFT) | decision.rule.rawValue
+            | (decision.isAudited ? UInt32(WEIR_ACTION_AUDIT) : 0)
     }
 }

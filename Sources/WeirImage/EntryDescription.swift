@@ -29,7 +29,8 @@ extension Image {
         case .endpoints:
             guard let endpoint = weir_endpoint(abiBytes: value) else { return Self.raw(value) }
             let name = endpoints.first { $0.id == endpoint.id }?.name ?? "unknown"
-            return "endpoint \(endpoint.id) (\(name)), rows \(endpoint.egress_row) and \(endpoint.ingress_row)"
+            let audit = endpoint.flags & WEIR_ENDPOINT_AUDIT.rawValue == 0 ? "" : ", in audit mode"
+            return "endpoint \(endpoint.id) (\(name)), rows \(endpoint.egress_row) and \(endpoint.ingress_row)\(audit)"
         case .ipcache4, .ipcache6, .cidrs4, .cidrs6:
             guard let peer = weir_peer(abiBytes: value) else { return Self.raw(value) }
             let identity = Int(peer.identity)
@@ -43,7 +44,8 @@ extension Image {
         case .table(let table): return "table \(table.rawValue)"
         case .decided(let decision):
             let places = ruleLocations(decision.rule)
-            return decision.kind.rawValue + (places.isEmpty ? "" : " by \(places.joined(separator: ", "))")
+            return (decision.isAudited ? "would-be " : "") + decision.kind.rawValue
+                + (places.isEmpty ? "" : " by \(places.joined(separator: ", "))")
         }
     }
 

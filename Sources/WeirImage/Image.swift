@@ -1,3 +1,4 @@
+internal import WeirABI
 package import WeirMaps
 package import WeirModel
 
@@ -32,6 +33,11 @@ package struct Image: Hashable, Sendable {
             self.addresses = addresses
             self.value = value
             self.attachment = attachment
+        }
+
+        /// Audit mode: what policy refuses it passes.
+        package var isAudited: Bool {
+            weir_endpoint(abiBytes: value).map { $0.flags & WEIR_ENDPOINT_AUDIT.rawValue != 0 } ?? false
         }
     }
 
@@ -69,6 +75,32 @@ package struct Image: Hashable, Sendable {
     }
 
     package func entries(_ map: SlotMap) -> [MapEntry] { maps[map] ?? [] }
+
+    /// The entries as the map in the kernel has them: the words of `peers` lie together in elements of many.
+    package func mapEntries(_ map: SlotMap) -> [MapEntry] {
+        map == .peers ? Self.packActions(entries(.peers)) : entries(map)
+    }
+
+    /// One word by row and group each, dense and in order, to the elements of `peers`.
+    package static func packActions(_ words: [MapEntry]) -> [MapEntry] {
+        stride(from: 0, to: words.count, by: Int(WEIR_ACTIONS)).map { first in
+            var value = words[first..<min(first + Int(WEIR_ACTIONS), words.count)].flatMap(\.value)
+            value += [UInt8](repeating: 0, count: MemoryLayout<weir_actions>.size - value.count)
+            return MapEntry(key: UInt32(first / Int(WEIR_ACTIONS)).abiBytes, value: value)
+        }
+    }
+
+    /// The inverse; words that nobody wrote are left out.
+    package static func unpackActions(_ elements: [MapEntry]) -> [MapEntry] {
+        elements.flatMap { element -> [MapEntry] in
+            guard let number = UInt32(abiBytes: element.key) else { return [] }
+            return (0..<element.value.count / 4).compactMap { offset in
+                let word = Array(element.value[offset * 4..<offset * 4 + 4])
+                guard word.contains(where: { $0 != 0 }) else { return nil }
+                return MapEntry(key: (number * UInt32(WEIR_ACTIONS) + UInt32(offset)).abiBytes, value: word)
+            }
+        }
+    }
 
     /// The `endpoints` entries for a choice of interfaces. Endpoints without one are left out. The host has one for
     /// each of its devices, and one under index 0 for what it and its endpoints say to each other.

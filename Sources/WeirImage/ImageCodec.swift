@@ -133,8 +133,9 @@ extension Image {
             let entries = try reader.array { reader throws(ImageFormatError) in
                 MapEntry(key: try reader.bytes(), value: try reader.bytes())
             }
-            let schema = map.schema
-            guard entries.allSatisfy({ $0.key.count == schema.keySize && $0.value.count == schema.valueSize }) else {
+            // The words of `peers` lie one by one in an image.
+            let valueSize = map == .peers ? MemoryLayout<UInt32>.size : map.schema.valueSize
+            guard entries.allSatisfy({ $0.key.count == map.schema.keySize && $0.value.count == valueSize }) else {
                 throw ImageFormatError(description: "an entry of '\(name)' has the wrong size")
             }
             return (map, entries)

@@ -75,7 +75,7 @@ struct Assembly {
         return Endpoint(
             namespace: draft.namespace, name: draft.name, node: draft.node?.text ?? "",
             addresses: draft.addresses.map(\.address), labels: LabelSet(labels), ports: draft.ports,
-            attachment: draft.attachment, location: draft.location)
+            attachment: draft.attachment, isAudited: draft.isAudited, location: draft.location)
     }
 
     private func node(_ draft: NodeDraft) -> Node {

@@ -20,6 +20,7 @@ struct EndpointDraft {
     var serviceAccount: String
     var ports: [NamedPort]
     var attachment: Endpoint.Attachment
+    var isAudited: Bool
     var location: SourceLocation
     /// Ours, so that its node must exist.
     var isOurs: Bool

@@ -34,7 +34,7 @@ func decodePod(
             namespace: metadata.namespace ?? "", name: metadata.name, node: node, addresses: addresses,
             labels: metadata.labelDictionary.filter { !isDerivedLabel($0.key) }, serviceAccount: serviceAccount,
             ports: decodeContainerPorts(spec?["containers"], &diagnostics), attachment: .byAddress,
-            location: metadata.location, isOurs: false))
+            isAudited: metadata.isAudited(&diagnostics), location: metadata.location, isOurs: false))
 }
 
 /// Where two containers use one name for one protocol, the first counts.

@@ -1,4 +1,5 @@
 package import WeirModel
+internal import WeirSyntax
 
 /// An inventory as documents of our own: only what weir reads, so that it can be kept, sent and compared.
 ///
@@ -108,8 +109,11 @@ package struct ReducedInventory {
             ])
         }
         if !ports.isEmpty { spec.append(("ports", .list(ports))) }
-        return document(
-            "Endpoint", metadata: metadata(endpoint.name, labels, namespace: endpoint.namespace), spec: spec)
+        var metadata = metadata(endpoint.name, labels, namespace: endpoint.namespace)
+        if endpoint.isAudited {
+            metadata.append(("annotations", Self.labels([Metadata.auditAnnotation: "true"])))
+        }
+        return document("Endpoint", metadata: metadata, spec: spec)
     }
 
     private static func metadata(_ name: String, _ labels: [String: String], namespace: String? = nil) -> Members {

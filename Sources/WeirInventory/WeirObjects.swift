@@ -46,7 +46,8 @@ func decodeWeirEndpoint(
         addresses: checkOnePerFamily((found ?? []).compactMap { decodeAddress($0, &diagnostics) }, &diagnostics),
         labels: metadata.labelDictionary,
         serviceAccount: decodeName(serviceAccount, &diagnostics) { !$0.isEmpty } ?? "default",
-        ports: decodePorts(ports, &diagnostics), attachment: attachment, location: metadata.location, isOurs: true)
+        ports: decodePorts(ports, &diagnostics), attachment: attachment, isAudited: metadata.isAudited(&diagnostics),
+        location: metadata.location, isOurs: true)
 }
 
 private func decodePorts(_ list: Cursor?, _ diagnostics: inout DiagnosticsCollector) -> [NamedPort] {

@@ -19,7 +19,7 @@ package struct SlotContents: Sendable {
         ruleCount = image.attributions.count
         var maps: [SlotMap: (schema: MapSchema, entries: [MapEntry])] = [:]
         for map in SlotMap.allCases {
-            let entries = map == .endpoints ? endpoints : ipcache[map] ?? image.entries(map)
+            let entries = map == .endpoints ? endpoints : ipcache[map] ?? image.mapEntries(map)
             let schema = map.schema(entries: entries.count, extraRoom: extraRoom)
             guard entries.allSatisfy({ $0.key.count == schema.keySize && $0.value.count == schema.valueSize }) else {
                 throw KernelError(

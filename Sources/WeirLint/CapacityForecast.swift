@@ -37,7 +37,7 @@ package struct CapacityForecast: Sendable, Encodable {
         self.node = node
         let image = Compiler.compile(policies: policies, inventory: inventory, node: node, options: options)
         maps = SlotMap.allCases.map { map in
-            let entries = map == .endpoints ? image.endpoints.count : image.entries(map).count
+            let entries = map == .endpoints ? image.endpoints.count : image.mapEntries(map).count
             let schema = map.schema(entries: entries, extraRoom: true)
             return Map(
                 map: map.rawValue, entries: entries, maxEntries: schema.maxEntries, limit: schema.entryLimit,

@@ -89,6 +89,8 @@ struct SpecFindings {
         let place = rule.origin.location
         switch effect {
         case .decides, .selectsNobody: break
+        // A policy in audit mode is there to change nothing.
+        case .shadowed where spec.isAudited, .redundant where spec.isAudited: break
         case .matchesNothing:
             if isExplained { break }
             findings.warning(.unmatchedRule, "the rule matches nothing that its endpoints could meet", at: place)

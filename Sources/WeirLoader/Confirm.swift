@@ -51,7 +51,8 @@ extension Loader {
     /// Makes the end of an unconfirmed policy what `control` says. Nothing changes for any packet.
     func settle(_ control: borrowing ControlWord, _ maps: PinnedMaps, _ programs: Programs) throws {
         let value = control.load()
-        guard let deadline = control.loadDeadline(), deadline.concerns(value), try programs.tick() > deadline.tick else {
+        guard let deadline = control.loadDeadline(), deadline.concerns(value), try programs.tick() > deadline.tick
+        else {
             return
         }
         control.store(value.withRevision(value.revision + 1))
@@ -80,7 +81,9 @@ extension Loader {
     func placeNothing(in slot: Int, _ maps: PinnedMaps, node: String) throws {
         let nothing = Image(
             node: node, nodeAddresses: [], endpoints: [],
-            maps: [.peers: [MapEntry(key: UInt32(0).abiBytes, value: Action.decided(Decision(.allow)).rawValue.abiBytes)]],
+            maps: [
+                .peers: [MapEntry(key: UInt32(0).abiBytes, value: Action.decided(Decision(.allow)).rawValue.abiBytes)]
+            ],
             attributions: [[]], identities: ["unknown"], groupCount: 1)
         let contents = try SlotContents(image: nothing, endpoints: [], extraRoom: false)
         for (name, map) in try contents.create().sorted(by: { $0.key < $1.key }) {

@@ -42,7 +42,8 @@ struct NodePart {
         interfaces = found
         devices =
             image.endpoints.contains(where: \.isHost)
-            ? try Self.devices(named, nodeAddresses: image.nodeAddresses, endpoints: Set(found.values.map(\.index))) : []
+            ? try Self.devices(named, nodeAddresses: image.nodeAddresses, endpoints: Set(found.values.map(\.index)))
+            : []
         endpoints = image.endpointEntries(
             interfaces: found.mapValues(\.index), hostDevices: devices.map(\.index))
         ipcache = try Self.ipcache(image, nodeAddresses: Self.ownAddresses())
@@ -66,7 +67,9 @@ struct NodePart {
             let addresses = Set(nodeAddresses)
             let indexes = try netlink.defaultRouteInterfaces()
                 .union(try netlink.addresses().filter { addresses.contains($0.address) }.map(\.interface))
-            chosen = present.filter { indexes.contains($0.index) && $0.link != .loopback && !endpoints.contains($0.index) }
+            chosen = present.filter {
+                indexes.contains($0.index) && $0.link != .loopback && !endpoints.contains($0.index)
+            }
         }
         guard !chosen.isEmpty else {
             throw LoaderError.refused(

@@ -67,7 +67,9 @@ struct Programs {
     }
 
     func pin(in directory: String) throws {
-        for (name, shared) in judging.sorted(by: { $0.key < $1.key }) { try shared.program.pin(at: "\(directory)/\(name)") }
+        for (name, shared) in judging.sorted(by: { $0.key < $1.key }) {
+            try shared.program.pin(at: "\(directory)/\(name)")
+        }
         try readTick.program.pin(at: "\(directory)/\(ProgramName.readTick)")
     }
 
@@ -308,7 +310,9 @@ extension weir_counter {
         self.init()
         let size = MemoryLayout<weir_counter>.size
         for start in stride(from: 0, to: bytes.count, by: size) {
-            guard let part = weir_counter(abiBytes: Array(bytes[start..<min(start + size, bytes.count)])) else { continue }
+            guard let part = weir_counter(abiBytes: Array(bytes[start..<min(start + size, bytes.count)])) else {
+                continue
+            }
             packets &+= part.packets
             self.bytes &+= part.bytes
         }

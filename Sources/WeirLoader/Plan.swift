@@ -119,7 +119,8 @@ extension Loader {
     private func present(_ maps: PinnedMaps, _ slot: Int) throws -> [SlotMap: [MapEntry]] {
         var present: [SlotMap: [MapEntry]] = [:]
         for name in SlotMap.allCases {
-            present[name] = try read(try maps(name), slot)
+            let entries = try read(try maps(name), slot)
+            present[name] = name == .peers ? Image.unpackActions(entries) : entries
         }
         return present
     }
@@ -148,7 +149,8 @@ extension Loader {
     ) -> [Plan.MapChange] {
         contents.maps.sorted { $0.key < $1.key }.compactMap { name, map in
             let old = Dictionary((present[name] ?? []).map { ($0.key, $0.value) }) { $1 }
-            let new = Dictionary(map.entries.map { ($0.key, $0.value) }) { $1 }
+            let entries = name == .peers ? Image.unpackActions(map.entries) : map.entries
+            let new = Dictionary(entries.map { ($0.key, $0.value) }) { $1 }
             let keys = Set(old.keys).union(new.keys).filter { old[$0] != new[$0] }
             guard !keys.isEmpty else { return nil }
             return Plan.MapChange(

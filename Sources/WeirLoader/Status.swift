@@ -101,7 +101,8 @@ extension Loader {
             let word = try inForce(control)
             let slot = word.isCommitted ? word.activeSlot : nil
             var status = NodeStatus(
-                pinPath: layout.root, isAudited: word.isAudited, revision: word.revision, activeSlot: slot, node: nil, slots: [], endpoints: [],
+                pinPath: layout.root, isAudited: word.isAudited, revision: word.revision, activeSlot: slot, node: nil,
+                slots: [], endpoints: [],
                 drops: [], insertFailures: [], rules: [], maps: [], problems: [])
             try countDrops(maps, into: &status)
             for index in 0..<Int(WEIR_SLOT_COUNT) { status.slots.append(try slotStatus(maps, index, active: slot)) }
@@ -176,9 +177,9 @@ extension Loader {
         let survey = try AttachmentSurvey(layout, ownPrograms: try PinnedSet.programIDs(layout))
         var byID: [UInt32: UInt32] = [:]
         for entry in try read(try maps(.endpoints), slot) {
-            guard let value = weir_endpoint(abiBytes: entry.value), let index = UInt32(abiBytes: entry.key) else {
-                continue
-            }
+            // Index 0 is the node, for its own endpoints.
+            guard let value = weir_endpoint(abiBytes: entry.value), let index = UInt32(abiBytes: entry.key), index != 0
+            else { continue }
             byID[value.id] = index
         }
         let known = Dictionary((image?.endpoints ?? []).map { ($0.id, $0) }) { $1 }
@@ -220,7 +221,9 @@ extension Loader {
         do throws(MapError) { entries = try maps.node[.drops]?.entries() ?? [] } catch {
             throw KernelError("read", "map 'drops'", error)
         }
-        let counters = entries.compactMap { entry in UInt32(abiBytes: entry.key).map { ($0, weir_counter(perCPU: entry.value)) } }
+        let counters = entries.compactMap { entry in
+            UInt32(abiBytes: entry.key).map { ($0, weir_counter(perCPU: entry.value)) }
+        }
         for (index, counter) in counters.filter({ $0.1.packets > 0 }).sorted(by: { $0.0 < $1.0 }) {
             if index < UInt32(WEIR_DROPS_ERRNO) {
                 status.drops.append(

@@ -15,7 +15,7 @@ package enum SlotMap: String, Hashable, Sendable, CaseIterable, Comparable {
         case .ipcache6: inner(.hash, key: MemoryLayout<weir_address6>.size, value: MemoryLayout<weir_peer>.size)
         case .cidrs4: inner(.lpmTrie, key: MemoryLayout<weir_cidr4>.size, value: MemoryLayout<weir_peer>.size)
         case .cidrs6: inner(.lpmTrie, key: MemoryLayout<weir_cidr6>.size, value: MemoryLayout<weir_peer>.size)
-        case .peers: inner(.array, key: 4, value: 4)
+        case .peers: inner(.array, key: 4, value: MemoryLayout<weir_actions>.size)
         case .verdicts: inner(.lpmTrie, key: MemoryLayout<weir_verdict_key>.size, value: 4)
         }
     }

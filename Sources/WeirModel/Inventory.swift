@@ -14,6 +14,8 @@ package struct Endpoint: Hashable, Sendable {
     package var ports: [NamedPort]
     /// How its host-side interface is found on the node.
     package var attachment: Attachment
+    /// Audit mode: what policy refuses it is reported and passes.
+    package var isAudited: Bool
     package var location: SourceLocation
 
     package enum Attachment: Hashable, Sendable {
@@ -27,7 +29,7 @@ package struct Endpoint: Hashable, Sendable {
 
     package init(
         namespace: String, name: String, node: String, addresses: [IPAddress], labels: LabelSet, ports: [NamedPort],
-        attachment: Attachment, location: SourceLocation
+        attachment: Attachment, isAudited: Bool = false, location: SourceLocation
     ) {
         self.namespace = namespace
         self.name = name
@@ -36,6 +38,7 @@ package struct Endpoint: Hashable, Sendable {
         self.labels = labels
         self.ports = ports.sorted()
         self.attachment = attachment
+        self.isAudited = isAudited
         self.location = location
     }
 

@@ -194,10 +194,12 @@ package struct PolicySpec: Hashable, Sendable, Codable {
     package var enforces: Set<Direction>
     /// Outside the network tier the order of their origins is that in which they are asked.
     package var rules: [Rule]
+    /// Audit mode: it decides nothing; what it would refuse is reported.
+    package var isAudited: Bool
 
     package init(
         origin: RuleOrigin, tier: Tier = .network, subject: Subject, selects: Set<Direction>,
-        enforces: Set<Direction>, rules: [Rule]
+        enforces: Set<Direction>, rules: [Rule], isAudited: Bool = false
     ) {
         self.origin = origin
         self.tier = tier
@@ -205,6 +207,7 @@ package struct PolicySpec: Hashable, Sendable, Codable {
         self.selects = selects
         self.enforces = enforces
         self.rules = rules
+        self.isAudited = isAudited
     }
 }
 

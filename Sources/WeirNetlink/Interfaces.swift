@@ -12,9 +12,9 @@ package enum LinkLayer: Hashable, Sendable {
     /// Something that weir cannot read.
     case other
 
+    /// ARPHRD_ETHER, _LOOPBACK, _NONE and _RAWIP of <linux/if_arp.h>.
     init(hardware: UInt32) {
         self =
-            // ARPHRD_ETHER, _LOOPBACK, _NONE, _RAWIP of <linux/if_arp.h>.
             switch hardware {
             case 1: .ethernet
             case 772: .loopback
@@ -92,7 +92,8 @@ package struct Netlink: Sendable {
             let kind = text(link.kind)
             return NetworkInterface(
                 index: link.ifindex, name: text(link.name), kind: kind.isEmpty ? nil : kind,
-                isUp: link.flags & UInt32(IFF_UP) != 0, link: LinkLayer(hardware: link.hardware), peerIndex: link.peer_ifindex == 0 ? nil : link.peer_ifindex,
+                isUp: link.flags & UInt32(IFF_UP) != 0, link: LinkLayer(hardware: link.hardware),
+                peerIndex: link.peer_ifindex == 0 ? nil : link.peer_ifindex,
                 peerNamespaceID: link.peer_netns_id < 0 ? nil : link.peer_netns_id,
                 master: link.master == 0 ? nil : link.master)
         }

@@ -69,6 +69,17 @@ private struct PolicyDecoder {
             &fields, defaultNamespace: isNamespaced ? options.defaultNamespace : nil, diagnostics: &diagnostics)
         guard let metadata else { return Decoded() }
         names.add(document.kind, metadata, &diagnostics)
+        var decoded = decode(&fields, document, kind, metadata, &diagnostics)
+        guard metadata.isAudited(&diagnostics) else { return decoded }
+        for index in decoded.specs.indices { decoded.specs[index].isAudited = true }
+        for index in decoded.ranked.indices { decoded.ranked[index].spec.isAudited = true }
+        return decoded
+    }
+
+    private func decode(
+        _ fields: inout Fields, _ document: Document, _ kind: ObjectKind.Policy, _ metadata: Metadata,
+        _ diagnostics: inout DiagnosticsCollector
+    ) -> Decoded {
         switch kind {
         case .ciliumNetworkPolicy:
             return Decoded(specs: decodeCilium(&fields, .ciliumNetworkPolicy, metadata, &diagnostics))

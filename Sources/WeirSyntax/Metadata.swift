@@ -9,6 +9,7 @@ package struct Metadata: Sendable {
     package let labels: [(key: Cursor.Text, value: String)]
     /// Of the name.
     package let location: SourceLocation
+    private let annotations: Cursor?
 
     /// `namespace/name`, or the name alone.
     package var qualifiedName: String { namespace.map { "\($0)/\(name)" } ?? name }
@@ -50,6 +51,7 @@ package struct Metadata: Sendable {
             labels.append((key, value))
         }
         self.labels = labels
+        annotations = metadata["annotations"]
         var namespace = defaultNamespace
         if defaultNamespace != nil, let written = metadata["namespace"] {
             guard let text = written.string(&diagnostics) else { return nil }
@@ -67,6 +69,25 @@ package struct Metadata: Sendable {
         }
         self.name = text
         self.location = name.location
+    }
+}
+
+extension Metadata {
+    package static let auditAnnotation = "weir.dev/audit"
+
+    /// Audit mode of the object, by its annotation: "true" or "false". Without one it is not in audit mode.
+    package func isAudited(_ diagnostics: inout DiagnosticsCollector) -> Bool {
+        guard let annotations, let node = annotations.node[Self.auditAnnotation] else { return false }
+        let written = Cursor(path: annotations.path, name: Self.auditAnnotation, node: node)
+        guard let text = written.string(&diagnostics) else { return false }
+        switch text {
+        case "true": return true
+        case "false": return false
+        default:
+            diagnostics.error(
+                .invalidValue, "\(written.name) is \"true\" or \"false\", not \(node.summary)", at: written.location)
+            return false
+        }
     }
 }
 

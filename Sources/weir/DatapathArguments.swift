@@ -28,7 +28,9 @@ struct DatapathArguments: ParsableArguments {
     var allowDHCP = Environment.flag("ALLOW_DHCP")
 
     func set(_ options: inout Loader.Options) {
-        options.devices = (devices ?? Environment.optional("DEVICES"))?.split(separator: ",").map { $0.trimmingCharacters(in: .whitespaces) }
+        options.devices = (devices ?? Environment.optional("DEVICES"))?.split(separator: ",").map {
+            $0.trimmingCharacters(in: .whitespaces)
+        }
         options.confirmWithin = confirmWithin
         options.isForced = force
         options.isAudited = policyAuditMode

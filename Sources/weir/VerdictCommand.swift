@@ -16,7 +16,8 @@ struct VerdictCommand: ParsableCommand {
               {"from":"shop/frontend","to":"shop/api","protocol":"TCP","port":8080}
             and is answered, in order, by the same object with "egress", "ingress", "verdict" and "rules".
             Ends are namespace/pod, ip:ADDR, host:ADDR or remote-node:ADDR; for ICMP the port is the type. The host is
-            judged itself under --host-firewall.
+            judged itself under --host-firewall. Where audit mode lets pass a refusal, the side is "allow", and "audit" and
+            "auditRules" say what would refuse.
             A line that cannot be judged is answered with "error"; the others are answered, exit status 1.
 
             Example: weir verdict --policies Policies/shop --inventory Policies/shop \\

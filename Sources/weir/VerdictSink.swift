@@ -34,6 +34,7 @@ struct VerdictSink: ~Copyable {
             add(",\"ingress\":")
             add(list: answer.ingress.rules)
             add("}")
+            addAudit(answer)
             try close()
         case .table:
             rows.append([
@@ -99,6 +100,23 @@ struct VerdictSink: ~Copyable {
         add("]")
     }
 
+    /// What audit mode lets pass, of the sides where it does.
+    private mutating func addAudit(_ answer: FlowAnswer) {
+        let refusals = [("egress", answer.egress.wouldBe), ("ingress", answer.ingress.wouldBe)]
+            .compactMap { side, refusal in refusal.map { (side, $0) } }
+        guard !refusals.isEmpty else { return }
+        add(",\"audit\":{")
+        for (index, (side, refusal)) in refusals.enumerated() {
+            add("\(index > 0 ? "," : "")\"\(side)\":\"\(refusal.kind.rawValue)\"")
+        }
+        add("},\"auditRules\":{")
+        for (index, (side, refusal)) in refusals.enumerated() {
+            add("\(index > 0 ? "," : "")\"\(side)\":")
+            add(list: refusal.rules)
+        }
+        add("}")
+    }
+
     private mutating func add(quoted text: String) {
         add("\"")
         for byte in text.utf8 {
@@ -112,7 +130,11 @@ struct VerdictSink: ~Copyable {
     }
 
     private static func cell(_ side: SideVerdict) -> String {
-        side.rules.isEmpty ? side.kind.rawValue : "\(side.kind.rawValue) (\(side.rules.joined(separator: ", ")))"
+        func cell(_ kind: String, _ rules: [String]) -> String {
+            rules.isEmpty ? kind : "\(kind) (\(rules.joined(separator: ", ")))"
+        }
+        let audit = side.wouldBe.map { ", audit: \(cell($0.kind.rawValue, $0.rules))" } ?? ""
+        return cell(side.kind.rawValue, side.rules) + audit
     }
 
     private static func name(_ peer: Flow.Peer) -> String {

@@ -39,7 +39,7 @@ struct LintCommandTests {
                 endpoints      4        69        53687091   2480
                 ipcache4       5        70        134217727  2468
                 ipcache6       5        70        134217727  2528
-                peers          96       96        268435455  768
+                peers          2        2         8388607    512
                 rule_counters  17       17        16384      2856
                 verdicts       12       79        268435455  2016
                 on node node-a

@@ -137,6 +137,7 @@ struct VerdictTests {
             "a field twice", #"{"from":"shop/api","from":"shop/db","to":"shop/api","protocol":"TCP","port":1}"#,
             "field 'from' is there twice"),
         BadLine("an answer", "verdict", #""allow""#, "field 'verdict' belongs to the answer"),
+        BadLine("an answer's audit", "audit", "{}", "field 'audit' belongs to the answer"),
         BadLine("an answer's error", "error", #""x""#, "field 'error' belongs to the answer"),
     ]
 

@@ -32,13 +32,13 @@ struct CompilerPropertyTests {
                 let expected = oracle.answer(question)
                 let decision = try judge.judge(query)
                 try #require(
-                    Self.letter(decision.kind) == expected.letter, "seed \(seed): \(question): \(decision)")
+                    Self.letter(decision) == expected.letter, "seed \(seed): \(question): \(decision)")
                 let named = Set(image.attributions[Int(decision.rule.rawValue)])
                 switch expected {
-                case .allow(let rules), .deny(let rules):
+                case .allow(let rules), .deny(let rules), .wouldDeny(let rules):
                     try #require(named.isSubset(of: rules), "seed \(seed): \(question) names \(named)")
                     try #require(named.isEmpty == rules.isEmpty, "seed \(seed): \(question) names \(named)")
-                case .defaultDeny:
+                case .defaultDeny, .wouldDefaultDeny:
                     try #require(named.allSatisfy { $0.section == nil }, "seed \(seed): \(question) names \(named)")
                 }
             }
@@ -145,11 +145,11 @@ struct CompilerPropertyTests {
         }
     }
 
-    static func letter(_ kind: Decision.Kind) -> Character {
-        switch kind {
+    static func letter(_ decision: Decision) -> Character {
+        switch decision.kind {
         case .allow: "A"
-        case .deny: "D"
-        case .defaultDeny: "N"
+        case .deny: decision.isAudited ? "d" : "D"
+        case .defaultDeny: decision.isAudited ? "n" : "N"
         }
     }
 

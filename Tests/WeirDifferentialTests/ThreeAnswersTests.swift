@@ -29,18 +29,18 @@ struct ThreeAnswersTests {
             asked += 1
             let expected = oracle.answer(question)
             let decision = try emulator.judge(query)
-            try #require(Self.letter(decision.kind) == expected.letter, "seed \(seed): \(question): \(decision)")
+            try #require(Self.letter(decision) == expected.letter, "seed \(seed): \(question): \(decision)")
             let done = try kernel.judge(query)
             try #require(done == decision, "seed \(seed): \(question): kernel \(done), emulator \(decision)")
         }
         #expect(asked > 100)
     }
 
-    private static func letter(_ kind: Decision.Kind) -> Character {
-        switch kind {
+    private static func letter(_ decision: Decision) -> Character {
+        switch decision.kind {
         case .allow: "A"
-        case .deny: "D"
-        case .defaultDeny: "N"
+        case .deny: decision.isAudited ? "d" : "D"
+        case .defaultDeny: decision.isAudited ? "n" : "N"
         }
     }
 

@@ -12,6 +12,12 @@ struct HostFirewallScenarioTests {
 
     /// The web server's rows for the node: TCP 80 from the client, and out to the client only.
     private func wire() throws -> Wire {
+        let wire = try Wire()
+        try wire.node.commit(Self.image, interfaces: [1: Wire.interface], hostDevices: [Self.device])
+        return wire
+    }
+
+    private static var image: Image {
         var fixture = ImageFixture.webServer
         fixture.egressDefault = .init(.defaultDeny)
         fixture.egress[ImageFixture.client] = ImageFixture.allow(1)
@@ -25,9 +31,7 @@ struct HostFirewallScenarioTests {
         host.flags = WEIR_ENDPOINT_HOST.rawValue
         image.endpoints.append(
             .init(name: Image.hostName, id: 2, addresses: [], value: host.abiBytes, attachment: nil))
-        let wire = try Wire()
-        try wire.node.commit(image, interfaces: [1: Wire.interface], hostDevices: [Self.device])
-        return wire
+        return image
     }
 
     private func arrive(_ wire: Wire, _ spec: PacketSpec) -> DropReason {
@@ -43,7 +47,8 @@ struct HostFirewallScenarioTests {
         let wire = try wire()
         let call = try packet("10.0.1.2", "192.0.2.10", .tcp) { $0.destinationPort = 80 }
         #expect(arrive(wire, call) == .none)
-        #expect(arrive(wire, try packet("10.0.1.3", "192.0.2.10", .tcp) { $0.destinationPort = 80 }) == .policyDefaultDeny)
+        #expect(
+            arrive(wire, try packet("10.0.1.3", "192.0.2.10", .tcp) { $0.destinationPort = 80 }) == .policyDefaultDeny)
         #expect(arrive(wire, try packet("10.0.1.3", "10.0.1.1", .tcp) { $0.destinationPort = 22 }) == .none)
         #expect(leave(wire, call.reversed.flags(PacketSpec.synAck)) == .none)
     }
@@ -88,6 +93,24 @@ struct HostFirewallScenarioTests {
         #expect(wire.receive(try packet("192.0.2.10", "10.0.1.1", .tcp), from: 0) == .policyDefaultDeny)
         let open = try Wire()
         #expect(open.send(try packet("10.0.1.1", "192.0.2.10", .tcp) { $0.destinationPort = 22 }) == .none)
+    }
+
+    @Test("audit mode of an endpoint does not open the node")
+    func auditedEndpoint() throws {
+        let call = try packet("10.0.1.1", "192.0.2.10", .tcp) { $0.destinationPort = 22 }
+        let wire = try wire()
+        var image = Self.image
+        image.endpoints[0].value[12] |= UInt8(WEIR_ENDPOINT_AUDIT.rawValue)
+        for open in [true, false] {
+            // Whether the endpoint's own policy lets it speak to the node or only its audit mode does.
+            if !open {
+                image.maps[.peers]?[Int(WEIR_GROUP_HOST.rawValue)].value = ImageFixture.deny(2).rawValue.abiBytes
+            }
+            try wire.node.commit(image, interfaces: [1: Wire.interface], hostDevices: [Self.device])
+            #expect(wire.send(call) == .policyDefaultDeny)
+        }
+        try wire.node.commit(image, interfaces: [1: Wire.interface])
+        #expect(wire.send(call) == .none)
     }
 
     @Test("a device without a link-layer header begins with IP")

@@ -14,7 +14,10 @@ struct JudgeTests {
         var fixture = ImageFixture()
         func decision() -> Decision {
             let kinds = Decision.Kind.allCases
-            return Decision(kinds[generator.below(kinds.count)], rule: RuleID(rawValue: UInt32(generator.below(8))))
+            let kind = kinds[generator.below(kinds.count)]
+            return Decision(
+                kind, rule: RuleID(rawValue: UInt32(generator.below(8))),
+                isAudited: kind != .allow && generator.below(4) == 0)
         }
         fixture.egressDefault = decision()
         fixture.ingressDefault = decision()
@@ -109,7 +112,7 @@ struct JudgeTests {
             let outcome = wire.frame(
                 PacketBuilder.frame(for: query), query.direction, from: query.path == .host ? 0 : 3)
             #expect(outcome.decision == answer, "seed \(seed): \(query)")
-            #expect((outcome.verdict == .pass) == (answer.kind == .allow), "seed \(seed): \(query)")
+            #expect((outcome.verdict == .pass) == answer.passes, "seed \(seed): \(query)")
         }
     }
 

@@ -107,6 +107,13 @@ import WeirDiagnostics
             pod("a", "podIPs: [{ip: 'fd00::1'}, {ip: ⟦'fd00::2'}]"), note: true),
         Refusal("for a wrong type in a pod", .wrongType, pod("a", "podIP: 10.0.0.9", spec: "hostNetwork: ⟦'true'")),
         Refusal(
+            "for audit mode that is neither on nor off", .invalidValue,
+            pod("a, annotations: {weir.dev/audit: ⟦'yes'}", "podIP: 10.0.0.9"), says: "not the text \"yes\""),
+        Refusal(
+            "for audit mode that is no text", .wrongType,
+            endpoint("node: n, addresses: [10.0.0.9]", name: "a, annotations: {weir.dev/audit: ⟦true}"),
+            says: "quote it: \"true\""),
+        Refusal(
             "for an unknown kind of ours", .unknownKind, "apiVersion: weir.dev/v1\nkind: ⟦Endpont\n",
             says: "did you mean Endpoint?"),
         Refusal(

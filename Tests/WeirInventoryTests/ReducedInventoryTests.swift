@@ -155,6 +155,29 @@ extension Inventory {
         #expect((object["items"] as? [[String: Any]])?.count == 7)
     }
 
+    @Test("keeps who is in audit mode, of pods and of endpoints of ours") func audit() {
+        let inventory = Taken(
+            Sample(
+                """
+                {apiVersion: v1, kind: Pod, metadata: {name: a, namespace: shop, annotations: {b: c, weir.dev/audit: "true"}},
+                 spec: {nodeName: x}, status: {podIP: 10.7.0.2}}
+                ---
+                {apiVersion: v1, kind: Pod, metadata: {name: b, namespace: shop, annotations: {weir.dev/audit: "false"}},
+                 spec: {nodeName: x}, status: {podIP: 10.7.0.3}}
+                ---
+                {apiVersion: weir.dev/v1, kind: Endpoint, metadata: {name: c, annotations: {weir.dev/audit: "true"}},
+                 spec: {node: x, addresses: [10.7.0.4]}}
+                """), options: Self.options
+        ).inventory
+        #expect(inventory.endpoints.filter(\.isAudited).map(\.qualifiedName) == ["shop/a", "shop/c"])
+        #expect(
+            Self.text(inventory).contains(
+                "metadata: {name: a, namespace: shop, annotations: {weir.dev/audit: \"true\"}}\n"))
+        let again = Self.read(ReducedInventory(inventory).encoded(as: .json))
+        #expect(again.findings.isEmpty)
+        #expect(again.inventory.withoutPlaces == inventory.withoutPlaces)
+    }
+
     @Test("keeps the WireGuard keys of nodes of ours and of Cilium's") func wireGuard() {
         let text = Self.text(
             Taken(

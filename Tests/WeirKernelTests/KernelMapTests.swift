@@ -113,6 +113,6 @@ struct KernelMapTests {
         let error = #expect(throws: KernelError.self) {
             try KernelMap(creating: SlotMap.peers.schema.withMaxEntries(Int(UInt32.max)))
         }
-        #expect(error?.description.contains("4294967295 entries of 4 + 4 bytes") == true)
+        #expect(error?.description.contains("4294967295 entries of 4 + 256 bytes") == true)
     }
 }

@@ -11,6 +11,17 @@ import WeirTestSupport
 struct RemovalPropertyTests {
     private static let baseSeed: UInt64 = 20_261_205
 
+    /// A decision without who gave it.
+    private struct Verdict: Equatable {
+        var kind: Decision.Kind
+        var isAudited: Bool
+
+        init(_ decision: Decision) {
+            kind = decision.kind
+            isAudited = decision.isAudited
+        }
+    }
+
     private static func changesNothing(_ effect: PolicyAnalysis.Effect) -> Bool {
         switch effect {
         case .decides: false
@@ -76,14 +87,15 @@ struct RemovalPropertyTests {
                 }
                 let whole = try judge(world.policies)
                 let questions = Self.questions(&world, whole.image, count: 200)
-                let expected = try questions.map { try whole.judge.judge($0).kind }
+                let expected = try questions.map { Verdict(try whole.judge.judge($0)) }
                 for origins in choices where !questions.isEmpty {
                     let smaller = try judge(Self.policies(world.policies, without: origins))
-                    for (question, kind) in zip(questions, expected) {
-                        let now = try smaller.judge.judge(question).kind
+                    for (question, verdict) in zip(questions, expected) {
+                        let now = Verdict(try smaller.judge.judge(question))
                         try #require(
-                            now == kind,
-                            "seed \(seed), \(node): \(kind) becomes \(now) for \(question) without \(origins.sorted())")
+                            now == verdict,
+                            "seed \(seed), \(node): \(verdict) becomes \(now) for \(question) without \(origins.sorted())"
+                        )
                     }
                 }
             }
@@ -110,7 +122,7 @@ struct RemovalPropertyTests {
                     let (before, after) = (image(world.policies), image(policies))
                     let judges = (try EmulatorJudge(image: before), try EmulatorJudge(image: after))
                     return try Self.questions(&world, before, count: 600).contains {
-                        try judges.0.judge($0).kind != judges.1.judge($0).kind
+                        Verdict(try judges.0.judge($0)) != Verdict(try judges.1.judge($0))
                     }
                 }
                 seen += changes ? 1 : 0

@@ -20,7 +20,9 @@ struct ConfirmTests {
     }
 
     /// The ports that answer.
-    private func open() throws -> [Int] { try [80, 81].filter { try fixture.topology.connect(from: 0, "10.7.0.3", $0) } }
+    private func open() throws -> [Int] {
+        try [80, 81].filter { try fixture.topology.connect(from: 0, "10.7.0.3", $0) }
+    }
 
     private func confirm() throws -> Loader.ConfirmOutcome {
         try fixture.place.onNode { try fixture.place.loader().confirm() }

@@ -42,7 +42,8 @@ struct HostFirewallTests {
         return listener
     }
 
-    @Test("what the policy says of the node holds on its device; what only passes through it is the pods' affair",
+    @Test(
+        "what the policy says of the node holds on its device; what only passes through it is the pods' affair",
         arguments: [AttachMode.tcx, .clsact])
     func device(mode: AttachMode) throws {
         let fixture = try LoaderFixture(mode)

@@ -8,12 +8,17 @@ package struct PolicyOracle {
         case allow(Set<RuleOrigin>)
         case deny(Set<RuleOrigin>)
         case defaultDeny
+        /// Allowed; policies in audit mode would refuse it.
+        case wouldDeny(Set<RuleOrigin>)
+        case wouldDefaultDeny
 
         package var letter: Character {
             switch self {
             case .allow: "A"
             case .deny: "D"
             case .defaultDeny: "N"
+            case .wouldDeny: "d"
+            case .wouldDefaultDeny: "n"
             }
         }
     }
@@ -46,7 +51,21 @@ package struct PolicyOracle {
         self.node = node
     }
 
+    /// What is asked of policy; an endpoint in audit mode lets pass what is refused.
     package func answer(_ question: Question) -> Answer {
+        var inForce = self
+        inForce.policies = PolicySet(specs: policies.specs.filter { !$0.isAudited })
+        let real = inForce.answerOfAll(question)
+        guard case .allow = real else { return real }
+        switch answerOfAll(question) {
+        case .deny(let rules): return .wouldDeny(rules)
+        case .defaultDeny: return .wouldDefaultDeny
+        default: return real
+        }
+    }
+
+    /// As if none of the policies were in audit mode.
+    private func answerOfAll(_ question: Question) -> Answer {
         if options.enforcementMode == .never { return .allow([]) }
         let peer = classify(question)
         guard case .service(let frontends) = peer, question.direction == .egress else {
@@ -116,7 +135,7 @@ package struct PolicyOracle {
         for answer in answers where answer.letter == worst {
             switch answer {
             case .allow(let some), .deny(let some): rules.formUnion(some)
-            case .defaultDeny: return .defaultDeny
+            default: return .defaultDeny
             }
         }
         return worst == "D" ? .deny(rules) : .allow(rules)

@@ -66,7 +66,8 @@ package struct RandomWorld {
                 Endpoint(
                     namespace: namespace, name: "pod-\(index)", node: index < 5 ? "node-a" : "node-b",
                     addresses: addresses.compactMap { IPAddress($0) }, labels: LabelSet(labels), ports: ports,
-                    attachment: .byAddress, location: SourceLocation(path: "inventory", line: index, column: 1)))
+                    attachment: .byAddress, isAudited: chance(8),
+                    location: SourceLocation(path: "inventory", line: index, column: 1)))
         }
         let location = SourceLocation(path: "inventory", line: 90, column: 1)
         let nodes = [
@@ -237,7 +238,7 @@ package struct RandomWorld {
             specs.append(
                 PolicySpec(
                     origin: origin(nil, 0), tier: tier, subject: subject, selects: selects, enforces: enforces,
-                    rules: rules))
+                    rules: rules, isAudited: chance(4)))
         }
         policies = PolicySet(specs: specs)
     }

@@ -322,7 +322,13 @@ static weir_u32 action(enum weir_action_kind kind, weir_u32 id)
 
 static void row(int fd, weir_u32 index, weir_u32 value)
 {
-	put(fd, &index, &value);
+	weir_u32 element = index / WEIR_ACTIONS;
+	struct weir_actions actions;
+
+	if (bpf_map_lookup_elem(fd, &element, &actions))
+		die("peers");
+	actions.words[index % WEIR_ACTIONS] = value;
+	put(fd, &element, &actions);
 }
 
 static void verdict(int fd, weir_u32 table, weir_u32 prefix, int protocol, int port, weir_u32 value)
@@ -347,7 +353,7 @@ static void fill(weir_u32 slot, bool friendly)
 {
 	int endpoints = fresh_inner("endpoints", 4), ipcache4 = fresh_inner("ipcache4", 16);
 	int ipcache6 = fresh_inner("ipcache6", 16), cidrs4 = fresh_inner("cidrs4", 16);
-	int cidrs6 = fresh_inner("cidrs6", 16), peers = fresh_inner("peers", 64), verdicts = fresh_inner("verdicts", 16);
+	int cidrs6 = fresh_inner("cidrs6", 16), peers = fresh_inner("peers", 1), verdicts = fresh_inner("verdicts", 16);
 	struct weir_endpoint me = { .id = 1, .egress_row = 0, .ingress_row = INGRESS_ROW,
 				    .flags = WEIR_ENDPOINT_HAS_IPV4 | WEIR_ENDPOINT_HAS_IPV6 };
 	struct weir_slot_meta meta = { .state = WEIR_SLOT_READY, .abi_version = WEIR_ABI_VERSION };

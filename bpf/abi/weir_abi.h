@@ -122,9 +122,16 @@ struct weir_cidr6 {
 };
 
 /*
- * peers: array, index = row + group -> action (weir_u32). Element `row + 0` is the action
- * for whatever a verdict table of that row leaves open; it is never TABLE.
- *
+ * peers: array of weir_actions; the action for row + group is word (row + group) % 64 of element
+ * (row + group) / 64. That for `row + 0` holds for whatever a verdict table of that row leaves open; it
+ * is never TABLE. An array pads every element to eight bytes, so one word each would take twice the room.
+ */
+enum { WEIR_ACTIONS_SHIFT = 6, WEIR_ACTIONS = 1 << WEIR_ACTIONS_SHIFT };
+struct weir_actions {
+	weir_u32 words[WEIR_ACTIONS];
+};
+
+/*
  * verdicts: LPM, this key -> action (weir_u32, never TABLE). For ICMP and ICMPv6 the port is
  * the type. Prefix length 32 is any protocol, 40 any port of a protocol, up to 56 one port.
  */
@@ -363,6 +370,7 @@ WEIR_ASSERT_AT(struct weir_endpoint, ingress_row, 8);
 WEIR_ASSERT_AT(struct weir_endpoint, flags, 12);
 WEIR_ASSERT_AT(struct weir_endpoint, ipv4, 16);
 WEIR_ASSERT_AT(struct weir_endpoint, ipv6, 20);
+WEIR_ASSERT_SIZE(struct weir_actions, 256);
 WEIR_ASSERT_SIZE(struct weir_peer, 12);
 WEIR_ASSERT_AT(struct weir_peer, identity, 4);
 WEIR_ASSERT_AT(struct weir_peer, flags, 8);

@@ -290,14 +290,17 @@ WEIR_INLINE bool weir_is_icmp_error(const struct weir_packet *packet)
  * The flow of the packet that an ICMP error quotes, as this endpoint's key. To the endpoint the
  * quoted packet is one that it sent, from the endpoint one that it was sent. False where
  * the quotation is a fragment, is cut before its ports or does not name the endpoint.
+ *
+ * An endpoint routes for nobody: its error goes to whoever sent the quoted packet, or any
+ * established flow would be a ticket for payload to anywhere.
  */
 WEIR_INLINE bool weir_quoted_key(struct __sk_buff *skb, const struct weir_packet *packet,
-				 const struct weir_endpoint *endpoint, int direction, struct weir_tuple *key)
+				 const struct weir_endpoint *endpoint, struct weir_flow_key *key)
 {
-	weir_u8 *source = direction == WEIR_INGRESS ? key->local : key->remote;
-	weir_u8 *destination = direction == WEIR_INGRESS ? key->remote : key->local;
-	weir_u32 at = packet->l4 + WEIR_ICMP_HEADER;
+	bool ingress = packet->direction == WEIR_INGRESS;
+	weir_u32 at = packet->l4 + WEIR_ICMP_HEADER, own;
 	struct weir_ports ports = {};
+	weir_u8 protocol = 0, first = 0;
 
 	if (packet->family == WEIR_IPV4) {
 		struct iphdr ip = {};
@@ -306,77 +309,78 @@ WEIR_INLINE bool weir_quoted_key(struct __sk_buff *skb, const struct weir_packet
 			return false;
 		if (ip.version != 4 || ip.ihl < 5 || (ip.frag_off & bpf_htons(WEIR_IPV4_FRAGMENT_MASK)))
 			return false;
-		weir_set_ipv4(source, ip.saddr);
-		weir_set_ipv4(destination, ip.daddr);
-		key->protocol = ip.protocol;
+		own = ingress ? ip.saddr : ip.daddr;
+		if (!weir_is_host(endpoint) &&
+		    (!(endpoint->flags & WEIR_ENDPOINT_HAS_IPV4) || weir_word_at(endpoint->ipv4, 0) != own))
+			return false;
+		*(weir_word *)key->four.local = own;
+		*(weir_word *)key->four.remote = ingress ? ip.daddr : ip.saddr;
+		if (!ingress && weir_word_at(key->four.remote, 0) != weir_word_at(packet->key.remote, 3))
+			return false;
+		protocol = ip.protocol;
 		at += ip.ihl * 4;
 	} else {
-		weir_u8 version = 0, next = 0;
 		weir_u64 extensions;
 
 		/* Piece by piece: the whole header is more than is left of the stack. */
-		if (at + sizeof(struct ipv6hdr) > packet->end || !WEIR_LOAD(skb, at, &version) || version >> 4 != 6 ||
-		    !WEIR_LOAD(skb, at + offsetof(struct ipv6hdr, nexthdr), &next) ||
-		    !WEIR_LOAD(skb, at + offsetof(struct ipv6hdr, saddr), (struct weir_words4 *)source) ||
-		    !WEIR_LOAD(skb, at + offsetof(struct ipv6hdr, daddr), (struct weir_words4 *)destination))
+		if (at + sizeof(struct ipv6hdr) > packet->end || !WEIR_LOAD(skb, at, &first) || first >> 4 != 6 ||
+		    !WEIR_LOAD(skb, at + offsetof(struct ipv6hdr, nexthdr), &protocol) ||
+		    !WEIR_LOAD(skb, at + (ingress ? 8 : 24), &key->six.local) ||
+		    !WEIR_LOAD(skb, at + (ingress ? 24 : 8), &key->six.remote))
 			return false;
-		extensions = weir_walk_ipv6_extensions(skb, next, at + sizeof(struct ipv6hdr), packet->end);
+		if (!weir_own(endpoint, WEIR_IPV6, key->six.local) ||
+		    (!ingress && !weir_same_ipv6(key->six.remote, packet->key.remote)))
+			return false;
+		extensions = weir_walk_ipv6_extensions(skb, protocol, at + sizeof(struct ipv6hdr), packet->end);
 		if (extensions >> WEIR_EXTENSIONS_REASON_SHIFT)
 			return false;
-		key->protocol = extensions;
-		if (key->protocol == IPPROTO_FRAGMENT)
+		protocol = extensions;
+		if (protocol == IPPROTO_FRAGMENT)
 			return false;
 		at = (weir_u32)extensions >> WEIR_EXTENSIONS_OFFSET_SHIFT;
 	}
-	if (!weir_own(endpoint, packet->family, key->local))
-		return false;
-	/*
-	 * An endpoint routes for nobody: its error goes to whoever sent the quoted packet, or any
-	 * established flow would be a ticket for payload to anywhere.
-	 */
-	if (direction == WEIR_EGRESS && !weir_same_ipv6(key->remote, packet->key.remote))
-		return false;
-
-	if (key->protocol == (packet->family == WEIR_IPV4 ? IPPROTO_ICMP : IPPROTO_ICMPV6)) {
-		weir_u8 type = 0;
-
-		if (at + WEIR_ICMP_HEADER > packet->end || !WEIR_LOAD(skb, at, &type) ||
-		    !weir_is_echo(packet->family, type) || !WEIR_LOAD(skb, at + 4, &ports.source_be))
+	if (protocol == (packet->family == WEIR_IPV4 ? IPPROTO_ICMP : IPPROTO_ICMPV6)) {
+		if (at + WEIR_ICMP_HEADER > packet->end || !WEIR_LOAD(skb, at, &first) ||
+		    !weir_is_echo(packet->family, first) || !WEIR_LOAD(skb, at + 4, &ports.source_be))
 			return false;
 		ports.destination_be = ports.source_be;
-	} else if (weir_has_ports(key->protocol)) {
+	} else if (weir_has_ports(protocol)) {
 		if (at + sizeof(ports) > packet->end || !WEIR_LOAD(skb, at, &ports))
 			return false;
 	} else if (at > packet->end) {
 		return false;
 	}
-	key->local_port_be = direction == WEIR_INGRESS ? ports.source_be : ports.destination_be;
-	key->remote_port_be = direction == WEIR_INGRESS ? ports.destination_be : ports.source_be;
-	key->interface = weir_flow_interface(skb, endpoint);
+	if (packet->family == WEIR_IPV4) {
+		key->four.owner = weir_flow_interface(skb, endpoint) << WEIR_OWNER_INTERFACE_SHIFT | protocol;
+		key->four.local_port_be = ingress ? ports.source_be : ports.destination_be;
+		key->four.remote_port_be = ingress ? ports.destination_be : ports.source_be;
+		key->check = WEIR_KEY_CHECK(&key->four);
+	} else {
+		key->six.owner = weir_flow_interface(skb, endpoint) << WEIR_OWNER_INTERFACE_SHIFT | protocol;
+		key->six.local_port_be = ingress ? ports.source_be : ports.destination_be;
+		key->six.remote_port_be = ingress ? ports.destination_be : ports.source_be;
+		key->check = WEIR_KEY_CHECK(&key->six);
+	}
 	return true;
 }
 
-/*
- * Whether an ICMP error is about a flow that the current policy allowed. It does not touch the flow.
- * `key` is the caller's room for that flow's key: there is none left on this stack.
- */
+/* Whether an ICMP error is about a flow that the current policy allowed. It does not touch the flow. */
 WEIR_STEP int weir_related(struct __sk_buff *skb, const struct weir_view *view, const struct weir_endpoint *endpoint,
-			   const struct weir_packet *packet, struct weir_flow_key *key)
+			   const struct weir_packet *packet)
 {
 	const struct weir_conntrack *entry;
-	struct weir_tuple tuple = {};
+	struct weir_flow_key key = {};
 	struct weir_flow flow = {};
 
-	if (!view || !endpoint || !packet || !key)
+	if (!view || !endpoint || !packet)
 		return false;
-	if (!weir_quoted_key(skb, packet, endpoint, packet->direction, &tuple))
+	if (!weir_quoted_key(skb, packet, endpoint, &key))
 		return false;
-	weir_make_key(&tuple, packet->family, key);
-	entry = weir_find_established(packet->family, key);
-	if (entry && weir_read_flow(entry, key->check, view->now, &flow) && flow.revision == (weir_u32)view->revision)
+	entry = weir_find_established(packet->family, &key);
+	if (entry && weir_read_flow(entry, key.check, view->now, &flow) && flow.revision == (weir_u32)view->revision)
 		return true;
-	entry = weir_find_new(packet->family, key);
-	return entry && weir_read_flow(entry, key->check, view->now, &flow) && flow.revision == (weir_u32)view->revision;
+	entry = weir_find_new(packet->family, &key);
+	return entry && weir_read_flow(entry, key.check, view->now, &flow) && flow.revision == (weir_u32)view->revision;
 }
 
 #endif

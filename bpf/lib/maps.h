@@ -37,7 +37,7 @@ WEIR_SLOT_MAP(ipcache4, BPF_MAP_TYPE_HASH, BPF_F_NO_PREALLOC, struct weir_addres
 WEIR_SLOT_MAP(ipcache6, BPF_MAP_TYPE_HASH, BPF_F_NO_PREALLOC, struct weir_address6, struct weir_peer);
 WEIR_SLOT_MAP(cidrs4, BPF_MAP_TYPE_LPM_TRIE, BPF_F_NO_PREALLOC, struct weir_cidr4, struct weir_peer);
 WEIR_SLOT_MAP(cidrs6, BPF_MAP_TYPE_LPM_TRIE, BPF_F_NO_PREALLOC, struct weir_cidr6, struct weir_peer);
-WEIR_SLOT_MAP(peers, BPF_MAP_TYPE_ARRAY, BPF_F_INNER_MAP, weir_u32, weir_u32);
+WEIR_SLOT_MAP(peers, BPF_MAP_TYPE_ARRAY, BPF_F_INNER_MAP, weir_u32, struct weir_actions);
 WEIR_SLOT_MAP(verdicts, BPF_MAP_TYPE_LPM_TRIE, BPF_F_NO_PREALLOC, struct weir_verdict_key, weir_u32);
 
 /*
@@ -46,6 +46,7 @@ WEIR_SLOT_MAP(verdicts, BPF_MAP_TYPE_LPM_TRIE, BPF_F_NO_PREALLOC, struct weir_ve
  */
 struct weir_layouts {
 	struct weir_endpoint endpoint;
+	struct weir_actions actions;
 	struct weir_peer peer;
 	struct weir_address4 address4;
 	struct weir_address6 address6;

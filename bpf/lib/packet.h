@@ -81,6 +81,7 @@ struct weir_judgement {
 	weir_u8 direction;
 	weir_u8 peer_class; /* what is known about the peer beyond its address; refined by the answer */
 	bool replace;       /* whatever is recorded under the flow's key */
+	bool by_host;       /* the answer is the node's, on what an endpoint and it say to each other */
 	/* The answer. Zero where policy was not asked. */
 	weir_u32 action;
 	weir_u32 group;

@@ -110,6 +110,8 @@ WEIR_INLINE bool weir_is_extension(weir_u8 protocol)
  */
 WEIR_STEP weir_u64 weir_walk_ipv6_extensions(struct __sk_buff *skb, weir_u32 protocol, weir_u32 at, weir_u32 end)
 {
+	/* Unrolled: Linux 6.1 refuses a loop whose first instruction follows a call. */
+#pragma unroll
 	for (int i = 0; i <= WEIR_EXTENSIONS_MAX; i++) {
 		weir_u8 header[4] = {}; /* next header, length, routing type, segments left */
 		weir_u32 length;

@@ -83,15 +83,23 @@ WEIR_INLINE bool weir_is_overlay(weir_u8 protocol, weir_u16 port_be)
 	return protocol == IPPROTO_IPIP || protocol == IPPROTO_IPV6 || protocol == IPPROTO_GRE;
 }
 
+/* An element of `peers`, or 0 where there is none. */
+WEIR_INLINE weir_u32 weir_action_at(weir_u32 slot, weir_u32 index)
+{
+	weir_u32 element = index >> WEIR_ACTIONS_SHIFT;
+	const struct weir_actions *actions = WEIR_SLOT_LOOKUP(peers, slot, &element);
+
+	return actions ? actions->words[index & (WEIR_ACTIONS - 1)] : 0;
+}
+
 /* The deciding action for (row, group, protocol, port), or 0 where the compiler's promises do not hold. */
 WEIR_INLINE weir_u32 weir_resolve(weir_u32 slot, weir_u32 row, weir_u32 group, weir_u8 protocol, weir_u16 port_be)
 {
-	weir_u32 index = row + group, action;
-	const weir_u32 *found = WEIR_SLOT_LOOKUP(peers, slot, &index);
+	weir_u32 action = weir_action_at(slot, row + group);
 
-	if (!found)
+	/* Table 0 is no table: the map is missing, too short or says nothing here. */
+	if (!action)
 		return 0;
-	action = *found;
 	if (weir_action_kind(action) == WEIR_ACTION_TABLE) {
 		struct weir_verdict_key key = {
 			.prefix_length = WEIR_VERDICT_PREFIX_PORT,
@@ -99,18 +107,13 @@ WEIR_INLINE weir_u32 weir_resolve(weir_u32 slot, weir_u32 row, weir_u32 group, w
 			.protocol = protocol,
 		};
 		void *inner = WEIR_SLOT_INNER(verdicts, slot);
+		const weir_u32 *found;
 
 		if (!inner)
 			return 0;
 		__builtin_memcpy(key.port_be, &port_be, sizeof(key.port_be));
 		found = bpf_map_lookup_elem(inner, &key);
-		if (!found) {
-			index = row + WEIR_GROUP_DEFAULT;
-			found = WEIR_SLOT_LOOKUP(peers, slot, &index);
-		}
-		if (!found)
-			return 0;
-		action = *found;
+		action = found ? *found : weir_action_at(slot, row + WEIR_GROUP_DEFAULT);
 	}
 	return weir_action_kind(action) == WEIR_ACTION_TABLE ? 0 : action;
 }
@@ -127,6 +130,15 @@ WEIR_INLINE int weir_reason_of(weir_u32 action)
 	default:
 		return WEIR_REASON_NO_VERDICT;
 	}
+}
+
+/* Whether audit mode of node, endpoint or policy lets this refusal pass. An endpoint's does not speak for the node. */
+WEIR_INLINE bool weir_is_audited(const struct weir_view *view, const struct weir_endpoint *endpoint,
+				 const struct weir_judgement *judgement, int reason)
+{
+	return (reason == WEIR_REASON_POLICY_DENY || reason == WEIR_REASON_POLICY_DEFAULT_DENY) &&
+	       (view->audit || (judgement->action & WEIR_ACTION_AUDIT) ||
+		((endpoint->flags & WEIR_ENDPOINT_AUDIT) && !judgement->by_host));
 }
 
 /*
@@ -164,6 +176,7 @@ WEIR_STEP int weir_judge(const struct weir_view *view, const struct weir_endpoin
 	const struct weir_peer *peer;
 	bool egress, pod, own_node;
 	weir_u32 refused;
+	int reason;
 
 	if (!view || !endpoint || !packet || !judgement)
 		return WEIR_REASON_NO_SLOT;
@@ -198,12 +211,16 @@ WEIR_STEP int weir_judge(const struct weir_view *view, const struct weir_endpoin
 	}
 	judgement->action = weir_resolve(view->slot, egress ? endpoint->egress_row : endpoint->ingress_row,
 					 judgement->group, packet->key.protocol, judgement->port_be);
-	if (pod && own_node && weir_action_kind(judgement->action) == WEIR_ACTION_ALLOW) {
+	reason = weir_reason_of(judgement->action);
+	if (pod && own_node && (!reason || weir_is_audited(view, endpoint, judgement, reason))) {
 		refused = weir_judge_host(view, packet, judgement);
-		if (refused)
+		if (refused) {
 			judgement->action = refused;
+			judgement->by_host = true;
+			reason = weir_reason_of(refused);
+		}
 	}
-	return weir_reason_of(judgement->action);
+	return reason;
 }
 
 #endif
