@@ -49,9 +49,7 @@ package struct SlotContents: Sendable {
     }
 
     /// Creates and fills every map of the slot and reads each back. Nothing refers to them yet.
-    package func create(
-        verified: (SlotMap) throws(KernelError) -> Void = { _ in }
-    ) throws(KernelError) -> [SlotMap: KernelMap] {
+    package func create() throws(KernelError) -> [SlotMap: KernelMap] {
         var created: [SlotMap: KernelMap] = [:]
         for (name, contents) in maps.sorted(by: { $0.key < $1.key }) {
             let map = try KernelMap(creating: contents.schema)
@@ -59,7 +57,6 @@ package struct SlotContents: Sendable {
                 throw KernelError("fill", "map '\(name.rawValue)' with \(contents.entries.count) entries", error)
             }
             try ReadBack(of: map, expecting: contents.entries).verify()
-            try verified(name)
             created[name] = map
         }
         return created

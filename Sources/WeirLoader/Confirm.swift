@@ -68,6 +68,15 @@ extension Loader {
             hint: "weir confirm to keep it, weir rollback to go back at once")
     }
 
+    /// Audit mode stands beside the revision, not in a slot: going back by itself would leave the former policy in the
+    /// mode of the new one, which may be open.
+    func requireSameAuditMode(_ word: ControlValue) throws {
+        guard options.confirmWithin != nil, word.isCommitted, word.isAudited != options.isAudited else { return }
+        throw LoaderError.refused(
+            "audit mode of the node would stay as it is now when an unconfirmed policy goes away",
+            hint: "change --policy-audit-mode in an apply of its own, without --confirm-within")
+    }
+
     /// Programs of any version that are pinned.
     func pinnedPrograms() throws -> Programs {
         for name in try Files.list(layout.programs) ?? [] {
@@ -87,10 +96,7 @@ extension Loader {
             attributions: [[]], identities: ["unknown"], groupCount: 1)
         let contents = try SlotContents(image: nothing, endpoints: [], extraRoom: false)
         for (name, map) in try contents.create().sorted(by: { $0.key < $1.key }) {
-            let outer = try maps(name)
-            do throws(MapError) { try outer.place(map, at: slot) } catch {
-                throw KernelError("place", "map '\(name.rawValue)' in slot \(slot)", error)
-            }
+            try maps.place(map, as: name, slot: slot)
         }
         try state.save(nothing)
         let meta = contents.meta(image: nothing, nodeDigest: [UInt8](repeating: 0, count: 32), generation: 0)

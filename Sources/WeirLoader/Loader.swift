@@ -205,6 +205,7 @@ package struct Loader: Sendable {
         case .impossible(let why): reason = why
         }
         try requireNothingPending(control)
+        try requireSameAuditMode(word)
         var outcome = try commit(image, generation, policy, checked, pins, control, changes, step)
         outcome.notInPlace = reason
         return outcome
@@ -250,9 +251,7 @@ package struct Loader: Sendable {
                 let outer = try pins.maps(name)
                 let former = try outer.inner(at: slot)
                 undo.add { try outer.restore(former, at: slot) }
-                do throws(MapError) { try outer.place(map, at: slot) } catch {
-                    throw KernelError("place", "map '\(name.rawValue)' in slot \(slot)", error)
-                }
+                try pins.maps.place(map, as: name, slot: slot)
             }
             try step(.placed)
             let meta = checked.contents.meta(image: image, nodeDigest: checked.node.digest, generation: generation)

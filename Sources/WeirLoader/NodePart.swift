@@ -34,6 +34,7 @@ struct NodePart {
                     throw InterfaceNotFound(
                         endpoint: record.name, reason: "'\(interface.name)' is already that of \(other)", tried: [])
                 }
+                try Self.requireKeyable(interface)
                 owners[interface.index] = record.name
                 found[record.id] = interface
             } catch let failure as InterfaceNotFound { failures.append(failure) }
@@ -76,6 +77,7 @@ struct NodePart {
                 "no device has an address of the node or a default route", hint: "name them: --devices eth0")
         }
         for device in chosen {
+            try requireKeyable(device)
             switch device.link {
             case .ethernet, .none: break
             case .loopback:
@@ -91,6 +93,15 @@ struct NodePart {
             }
         }
         return chosen.sorted { $0.index < $1.index }
+    }
+
+    /// A flow's key has 24 bits for the interface's index.
+    private static func requireKeyable(_ interface: NetworkInterface) throws {
+        guard interface.index <= UInt32(WEIR_INTERFACE_MAX) else {
+            throw LoaderError.refused(
+                "the index of '\(interface.name)', \(interface.index), is above \(WEIR_INTERFACE_MAX)",
+                hint: "make the interface again, with a lower index: ip link add … index …")
+        }
     }
 
     /// Addresses that peers know the node by: loopback and link-local ones mean something else on every machine.

@@ -194,6 +194,14 @@ struct PinnedMaps {
         } catch { throw KernelError("clear", "rule_counters", error) }
     }
 
+    /// Makes a map the slot's own.
+    func place(_ map: KernelMap, as name: SlotMap, slot: Int) throws {
+        let outer = try self(name)
+        do throws(MapError) { try outer.place(map, at: slot) } catch {
+            throw KernelError("place", "map '\(name.rawValue)' in slot \(slot)", error)
+        }
+    }
+
     func setMeta(_ meta: weir_slot_meta, slot: Int) throws {
         do throws(MapError) {
             try node[.slot_meta]?.update(UInt32(slot).abiBytes, meta.abiBytes, mode: .any)

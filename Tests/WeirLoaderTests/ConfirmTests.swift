@@ -65,6 +65,20 @@ struct ConfirmTests {
         #expect(try open() == [81])
     }
 
+    @Test("audit mode is not changed by what may go away by itself: the policy before would be left in it")
+    func auditBeside() throws {
+        defer { stop() }
+        _ = try apply(80)
+        #expect(throws: LoaderError.self) {
+            try apply(81) {
+                $0.confirmWithin = .seconds(60)
+                $0.isAudited = true
+            }
+        }
+        #expect(try open() == [80])
+        #expect(try fixture.place.status()?.revision == 1)
+    }
+
     @Test("a rollback does not wait for the deadline")
     func rollback() throws {
         defer { stop() }

@@ -273,6 +273,20 @@ struct RefusalTests {
         guard case .locked = try #require(refused) else { throw try #require(refused) }
     }
 
+    @Test("an interface whose index no flow's key can hold is refused")
+    func highIndex() throws {
+        let fixture = try LoaderFixture()
+        let topology = fixture.topology
+        let index = "\(WEIR_INTERFACE_MAX + 1)"
+        try run("ip", "-n", topology.node, "link", "del", "veth-2")
+        try run(
+            "ip", "-n", topology.node, "link", "add", "veth-2", "index", index, "type", "veth", "peer", "name", "eth0",
+            "netns", topology.pods[0])
+        let error = #expect(throws: LoaderError.self) { try fixture.place.apply(HandmadeImage.make(port: 80)) }
+        #expect(try #require(error).description.contains("the index of 'veth-2', \(index), is above"))
+        #expect(try fixture.traces() == [])
+    }
+
     @Test("pinned maps of another layout are listed attribute by attribute, and left alone")
     func incompatible() throws {
         let fixture = try LoaderFixture()
