@@ -121,10 +121,13 @@ WEIR_INLINE int weir_accept_plain(struct __sk_buff *skb, const struct weir_view 
 	return weir_accept(skb, packet, endpoint, direction);
 }
 
-/* Steps 8 and 9: the flow, and where it is new or stale the policy. `missed`: not established, under this key. */
+/*
+ * Steps 8 and 9: the flow, and where it is new or stale the policy. `missed`: not established under this key, and
+ * `fresh` is what the table of new flows has for it.
+ */
 WEIR_INLINE int weir_decide(struct __sk_buff *skb, const struct weir_view *view, const struct weir_endpoint *endpoint,
 			    struct weir_packet *packet, int direction, struct weir_judgement *judgement, bool missed,
-			    struct weir_flow_key *key)
+			    struct weir_conntrack *fresh, struct weir_flow_key *key)
 {
 	bool tracked = (weir_options & WEIR_OPTION_CONNTRACK) && weir_tracked(packet);
 	weir_u32 revision = view->revision;
@@ -143,7 +146,7 @@ WEIR_INLINE int weir_decide(struct __sk_buff *skb, const struct weir_view *view,
 				entry = NULL;
 		}
 		if (!entry) {
-			entry = weir_find_new(packet->family, key);
+			entry = missed ? fresh : weir_find_new(packet->family, key);
 			if (entry) {
 				bool alive = weir_read_flow(entry, key->check, view->now, &flow);
 
@@ -231,6 +234,7 @@ WEIR_INLINE int weir_run(struct __sk_buff *skb, int direction, int link)
 	struct weir_flow_key key;
 	struct weir_plain plain;
 	weir_u64 word, revision;
+	struct weir_conntrack *fresh = NULL;
 	bool missed = false;
 	void *inner;
 	int reason;
@@ -247,11 +251,14 @@ WEIR_INLINE int weir_run(struct __sk_buff *skb, int direction, int link)
 	if (plain.family && (weir_options & WEIR_OPTION_CONNTRACK)) {
 		struct weir_conntrack *entry = weir_find_established(plain.family, &key);
 
-		if (entry && weir_ride_plain(skb, entry, &plain, &key, revision, now, direction, &action)) {
+		missed = !entry;
+		if (missed)
+			fresh = weir_find_new(plain.family, &key);
+		if (entry ? weir_ride_plain(skb, entry, &plain, &key, revision, now, direction, false, &action)
+			  : fresh && weir_ride_plain(skb, fresh, &plain, &key, revision, now, direction, true, &action)) {
 			weir_count_rule(skb, slot, action);
 			return TC_ACT_UNSPEC;
 		}
-		missed = !entry;
 	}
 
 	struct weir_view view = { .revision = revision, .slot = slot, .now = now,
@@ -285,7 +292,7 @@ WEIR_INLINE int weir_run(struct __sk_buff *skb, int direction, int link)
 			return TC_ACT_UNSPEC;
 		if (reason == WEIR_REASON_NONE)
 			reason = weir_decide(skb, &view, endpoint, &packet, direction, &judgement,
-					     missed && !weir_is_host(endpoint), &key);
+					     missed && !weir_is_host(endpoint), fresh, &key);
 	}
 	if (reason == WEIR_REASON_NONE)
 		return TC_ACT_UNSPEC;

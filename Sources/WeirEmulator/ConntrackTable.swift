@@ -107,11 +107,6 @@ struct Conntrack {
         self.now = now
     }
 
-    /// The live entry that counts for the packet among the established flows.
-    func findEstablished(_ key: FlowKey, for l4: L4Header, _ direction: Direction) -> TrackedFlow? {
-        live(key, in: established).flatMap { counts($0, for: l4, direction) ? $0 : nil }
-    }
-
     /// The first live entry that counts for the packet: `conntrack`, then `conntrack_new`.
     func find(_ key: FlowKey, for l4: L4Header, _ direction: Direction) -> TrackedFlow? {
         for table in [established, new] {

@@ -88,14 +88,15 @@ struct PacketWalk {
         return PlainHeaders(ip: ip, l4: l4)
     }
 
-    /// A packet that needs no more than its established flow's entry: no SYN, FIN or RST. It counts for entry and rule,
-    /// and moves the entry's end.
+    /// A packet that needs no more than its flow's entry: no SYN, FIN or RST, and in a young flow neither the first reply
+    /// nor the originator's answer to one. It counts for entry and rule, and moves the entry's end.
     private mutating func ridesShort(_ plain: PlainHeaders, _ revision: UInt32, _ slotIndex: Int) -> Bool {
         guard !plain.l4.isEndOfTCP, plain.l4.tcpFlags & 0x02 == 0,
             let key = FlowKey(interfaceIndex: packet.interfaceIndex, packet.direction, plain.ip, plain.l4),
             var flow = Conntrack(node.conntrack(plain.ip.family), now: packet.tick)
-                .findEstablished(key, for: plain.l4, packet.direction),
-            flow.entry.revision == revision, flow.has(WEIR_CT_REPLY_SEEN)
+                .find(key, for: plain.l4, packet.direction),
+            flow.entry.revision == revision,
+            flow.has(WEIR_CT_REPLY_SEEN) == (!flow.isNew || flow.direction != packet.direction)
         else { return false }
         flow.count(packet.direction, length: packet.frame.count)
         flow.entry.expires = packet.tick &+ TrackedFlow.timeout(flow.entry, protocol: plain.ip.protocol)

@@ -19,6 +19,8 @@ final class TrafficBed {
         /// A program that only says "next", on both of weir's hooks.
         case emptyProgram
         case weir
+        /// The same, and nobody answers.
+        case weirOneWay
         /// The same question asked of a set of all addresses, for each packet.
         case nftables
         /// The same, asked for the first packet of a flow.
@@ -134,12 +136,10 @@ final class TrafficBed {
             links = try topology.onNode {
                 try zip(interfaces, [Int32(0), 1]).map { try succeed(cbench_attach(emptyProgram, $0, $1)) }
             }
-        case .weir:
+        case .weir, .weirOneWay:
             try topology.onNode {
-                weirLinks.egress = try TCXLink(
-                    try object.program(ProgramName.fromEndpoint), interface: interfaces[0], direction: .egress)
-                weirLinks.ingress = try TCXLink(
-                    try object.program(ProgramName.toEndpoint), interface: interfaces[1], direction: .ingress)
+                weirLinks.sender = try WeirLinks.Both(object, interfaces[0])
+                weirLinks.receiver = try WeirLinks.Both(object, interfaces[1])
             }
         case .nftables: try nft(Self.rules(tracking: false))
         case .nftablesConntrack: try nft(Self.rules(tracking: true))
@@ -148,8 +148,21 @@ final class TrafficBed {
 
     /// Dropping a link that is not pinned detaches it.
     private struct WeirLinks: ~Copyable {
-        var egress: TCXLink?
-        var ingress: TCXLink?
+        struct Both: ~Copyable {
+            let egress: TCXLink
+            let ingress: TCXLink
+
+            init(_ object: borrowing BPFObject, _ interface: UInt32) throws {
+                let fromEndpoint = try TCXLink(
+                    try object.program(ProgramName.fromEndpoint), interface: interface, direction: .egress)
+                let toEndpoint = try TCXLink(
+                    try object.program(ProgramName.toEndpoint), interface: interface, direction: .ingress)
+                egress = fromEndpoint
+                ingress = toEndpoint
+            }
+        }
+        var sender: Both?
+        var receiver: Both?
     }
 
     private func detach() {

@@ -2,7 +2,7 @@
 /*
  * The short way for packets as nearly all are: IPv4 without options or IPv6 without extension headers,
  * no fragment and no tag, TCP or UDP, headers in the linear part and lengths that fit. An established
- * flow is found with one lookup, and nothing is written to the stack but its key.
+ * flow is found with one lookup, one without a reply with two, and nothing is written to the stack but the key.
  */
 #ifndef WEIR_PLAIN_H
 #define WEIR_PLAIN_H
@@ -142,19 +142,24 @@ WEIR_INLINE void weir_expand_plain(const struct weir_plain *plain, const struct 
 }
 
 /*
- * Whether a plain packet rides an established flow that the current policy allowed: then it is counted
- * and done. Everything that changes more than the flow's end of life goes the long way.
+ * Whether a plain packet rides a flow that the current policy allowed: then it is counted and done. Everything that
+ * changes more than the flow's end of life goes the long way; of a young flow that is its first reply, and what its
+ * originator says after one.
  */
 WEIR_INLINE bool weir_ride_plain(struct __sk_buff *skb, struct weir_conntrack *entry, const struct weir_plain *plain,
 				 const struct weir_flow_key *key, weir_u32 revision, weir_u32 now, int direction,
-				 weir_u32 *action)
+				 bool young, weir_u32 *action)
 {
+	bool replied, reply;
 	struct weir_flow flow;
 	weir_u32 expires;
 
 	if (!weir_read_flow(entry, key->check, now, &flow) || flow.revision != revision ||
-	    (plain->tcp_flags & (WEIR_TCP_SYN | WEIR_TCP_FIN | WEIR_TCP_RST)) || !(flow.flags & WEIR_CT_REPLY_SEEN) ||
-	    (flow.direction != direction && (flow.flags & WEIR_CT_MIDSTREAM)))
+	    (plain->tcp_flags & (WEIR_TCP_SYN | WEIR_TCP_FIN | WEIR_TCP_RST)))
+		return false;
+	replied = flow.flags & WEIR_CT_REPLY_SEEN;
+	reply = flow.direction != direction;
+	if ((young ? replied != reply : !replied) || (reply && (flow.flags & WEIR_CT_MIDSTREAM)))
 		return false;
 	expires = now + weir_timeout(plain->protocol, flow.flags);
 	if (expires != flow.expires)
