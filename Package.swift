@@ -203,8 +203,8 @@ let package = Package(
             name: "WeirBench",
             dependencies: [
                 "CBench", "WeirABI", "WeirDiagnostics", "WeirSyntax", "WeirModel", "WeirPolicy", "WeirInventory",
-                "WeirMaps", "WeirImage", "WeirCompiler", "WeirFlow", "WeirKernel", "WeirNetlink", "TestNetwork",
-                "WeirTestSupport",
+                "WeirMaps", "WeirImage", "WeirCompiler", "WeirFlow", "WeirEmulator", "WeirKernel", "WeirNetlink",
+                "TestNetwork", "WeirTestSupport",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "SystemPackage", package: "swift-system"),
             ],

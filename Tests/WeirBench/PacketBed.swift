@@ -39,21 +39,41 @@ final class PacketBed {
         return program
     }
 
-    /// Commits a policy. Every flow is to be judged again, and nobody reads events.
-    func enforce(_ image: Image) throws {
-        guard let record = image.endpoint(named: PacketFrames.endpoint) else {
-            throw NotAsMeant("the workload has no \(PacketFrames.endpoint)")
-        }
-        let slot = Int((revision + 1) & 1)
-        let contents = try SlotContents(
+    /// Commits a policy, of which `endpoint` is the interface's. Every flow is to be judged again, and nobody reads events.
+    @discardableResult
+    func enforce(_ image: Image, for endpoint: String = PacketFrames.endpoint) throws -> [SlotMap: KernelMap] {
+        let maps = try fill(try contents(image, for: endpoint), image)
+        commit()
+        try watch(nil)
+        return maps
+    }
+
+    func contents(_ image: Image, for endpoint: String) throws -> SlotContents {
+        guard let record = image.endpoint(named: endpoint) else { throw NotAsMeant("the image has no \(endpoint)") }
+        return try SlotContents(
             image: image, endpoints: image.endpointEntries(interfaces: [record.id: PacketFrames.interface]),
             extraRoom: true)
-        for (name, map) in try contents.create() { try object.map(name.rawValue).place(map, at: slot) }
+    }
+
+    /// Fills the slot that is not in force.
+    func fill(_ contents: SlotContents, _ image: Image) throws -> [SlotMap: KernelMap] {
+        let slot = Int((revision + 1) & 1)
+        let maps = try contents.create()
+        for (name, map) in maps { try object.map(name.rawValue).place(map, at: slot) }
         let meta = contents.meta(image: image, nodeDigest: [UInt8](repeating: 0, count: 32), generation: 0)
         try map(.slot_meta).update(UInt32(slot).abiBytes, meta.abiBytes, mode: .any)
-        revision += 1
+        return maps
+    }
+
+    /// The slot that was filled is in force.
+    func commit() { store(revision + 1) }
+
+    /// Every flow is to be judged again, under the same slot.
+    func advance() { store(revision + UInt64(WEIR_SLOT_COUNT)) }
+
+    private func store(_ revision: UInt64) {
+        self.revision = revision
         control.store(ControlValue(word: revision))
-        try watch(nil)
     }
 
     // MARK: Flows
@@ -152,14 +172,22 @@ final class RunnableProgram {
 
     /// Nanoseconds for each of `count` packets of one test run; the last must return `code`.
     func run(_ frame: [UInt8], count: UInt32, returning code: Int32) throws -> Double {
+        let (time, returned) = try run(frame, count)
+        guard returned == code else { throw NotAsMeant("a packet returned \(returned), not \(code)") }
+        return Double(time) / Double(count)
+    }
+
+    /// What it returns for one packet.
+    func verdict(on frame: [UInt8]) throws -> Int32 { try run(frame, 1).returned }
+
+    private func run(_ frame: [UInt8], _ count: UInt32) throws -> (time: Int64, returned: Int32) {
         var returned: Int32 = 0
         // SAFETY: the kernel reads the frame's own bytes; only `returned` is written.
         let time = unsafe frame.withUnsafeBytes {
             unsafe cbench_test_run(descriptor, $0.baseAddress, UInt32($0.count), count, &returned)
         }
         _ = try succeed(Int32(min(time, 0)))
-        guard returned == code else { throw NotAsMeant("a packet returned \(returned), not \(code)") }
-        return Double(time) / Double(count)
+        return (time, returned)
     }
 }
 

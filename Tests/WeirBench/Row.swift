@@ -22,6 +22,7 @@ package struct Row: Encodable, Sendable {
         case mebibytes = "MiB"
         case mebibytesPerSecond = "MiB/s"
         case count = ""
+        case percent = "%"
     }
 
     package enum Goal: Sendable {
