@@ -121,6 +121,8 @@ private final class ChurnedNode {
         }
         let address = (change.now ?? change.former)?.address(.ipv4)
         let (before, after) = (change.former != nil, change.now != nil)
+        // Flows that remember it are judged as well.
+        try probe(address, either: before, or: before)
         for step in steps {
             try spending(&cost) { try perform(step) }
             if step != .advance { cost.writes += 1 }
