@@ -122,8 +122,38 @@ WEIR_INLINE int weir_accept_plain(struct __sk_buff *skb, const struct weir_view 
 }
 
 /*
- * Steps 8 and 9: the flow, and where it is new or stale the policy. `missed`: not established under this key, and
- * `fresh` is what the table of new flows has for it.
+ * The packet's entry in either table, and what it says. `missed`: not established under this key, and `fresh` is what
+ * the table of new flows has for it.
+ */
+WEIR_INLINE struct weir_conntrack *weir_find_flow(struct __sk_buff *skb, const struct weir_view *view,
+						  const struct weir_endpoint *endpoint, struct weir_packet *packet,
+						  int direction, struct weir_judgement *judgement, bool missed,
+						  struct weir_conntrack *fresh, struct weir_flow_key *key,
+						  struct weir_flow *flow, bool *young)
+{
+	struct weir_conntrack *entry;
+	bool alive;
+
+	if (!missed) {
+		packet->key.interface = weir_flow_interface(skb, endpoint);
+		weir_make_key(&packet->key, packet->family, key);
+		entry = weir_find_established(packet->family, key);
+		if (entry && weir_read_flow(entry, key->check, view->now, flow) && weir_rides(flow, packet, direction))
+			return entry;
+		fresh = weir_find_new(packet->family, key);
+	}
+	if (!fresh)
+		return NULL;
+	*young = true;
+	alive = weir_read_flow(fresh, key->check, view->now, flow);
+	/* A dead entry makes room; so does a live one for a flow the other way round. */
+	judgement->replace = !alive || packet->opens;
+	return alive && weir_rides(flow, packet, direction) ? fresh : NULL;
+}
+
+/*
+ * Steps 8 and 9: the flow, and where it is new or stale the policy. What opens a flow is judged before anybody looks
+ * for its entry: it is no flow's packet yet, and a flood of what policy refuses costs less.
  */
 WEIR_INLINE int weir_decide(struct __sk_buff *skb, const struct weir_view *view, const struct weir_endpoint *endpoint,
 			    struct weir_packet *packet, int direction, struct weir_judgement *judgement, bool missed,
@@ -136,27 +166,9 @@ WEIR_INLINE int weir_decide(struct __sk_buff *skb, const struct weir_view *view,
 	bool young = false;
 	int reason;
 
-	if (tracked) {
-		if (!missed) {
-			packet->key.interface = weir_flow_interface(skb, endpoint);
-			weir_make_key(&packet->key, packet->family, key);
-			entry = weir_find_established(packet->family, key);
-			if (entry && (!weir_read_flow(entry, key->check, view->now, &flow) ||
-				      !weir_rides(&flow, packet, direction)))
-				entry = NULL;
-		}
-		if (!entry) {
-			entry = missed ? fresh : weir_find_new(packet->family, key);
-			if (entry) {
-				bool alive = weir_read_flow(entry, key->check, view->now, &flow);
-
-				young = true;
-				/* A dead entry makes room; so does a live one for a flow the other way round. */
-				judgement->replace = !alive || packet->opens;
-				if (!alive || !weir_rides(&flow, packet, direction))
-					entry = NULL;
-			}
-		}
+	if (tracked && !packet->opens) {
+		entry = weir_find_flow(skb, view, endpoint, packet, direction, judgement, missed, fresh, key, &flow,
+				       &young);
 	} else if ((weir_options & WEIR_OPTION_CONNTRACK) && weir_is_icmp_error(packet)) {
 		if (weir_related(skb, view, endpoint, packet))
 			return WEIR_REASON_NONE;
@@ -190,6 +202,12 @@ WEIR_INLINE int weir_decide(struct __sk_buff *skb, const struct weir_view *view,
 			if (reason == WEIR_REASON_POLICY_DENY || reason == WEIR_REASON_POLICY_DEFAULT_DENY)
 				weir_count_rule(skb, view->slot, judgement->action);
 			return reason;
+		}
+		if (tracked && packet->opens) {
+			entry = weir_find_flow(skb, view, endpoint, packet, direction, judgement, false, NULL, key,
+					       &flow, &young);
+			if (entry)
+				entry->peer_class = judgement->peer_class;
 		}
 		if (entry) {
 			entry->revision = revision;
@@ -248,7 +266,7 @@ WEIR_INLINE int weir_run(struct __sk_buff *skb, int direction, int link)
 		return TC_ACT_UNSPEC;
 	slot = revision & (WEIR_SLOT_COUNT - 1);
 	weir_read_plain(skb, &plain, &key, direction, link);
-	if (plain.family && (weir_options & WEIR_OPTION_CONNTRACK)) {
+	if (plain.family && (weir_options & WEIR_OPTION_CONNTRACK) && !weir_opens(&plain)) {
 		struct weir_conntrack *entry = weir_find_established(plain.family, &key);
 
 		missed = !entry;

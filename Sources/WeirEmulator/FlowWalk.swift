@@ -22,11 +22,18 @@ struct FlowWalk {
         if context.l4.isICMPError, follows(conntrack, bytes) { return }
         let interface = context.endpoint.flowInterface(packet.interfaceIndex)
         let key = FlowKey(interfaceIndex: interface, packet.direction, context.ip, context.l4)
-        if let key, let flow = conntrack.find(key, for: context.l4, packet.direction) {
+        // What opens a flow is judged before anybody looks for its entry.
+        if let key, !context.l4.opens, let flow = conntrack.find(key, for: context.l4, packet.direction) {
             try follow(flow, key, conntrack)
         } else {
             let peer = try judge()
-            if let key, !context.l4.isEchoReply { try insert(key, peer, conntrack) }
+            if let key, context.l4.opens, var flow = conntrack.find(key, for: context.l4, packet.direction) {
+                flow.entry.peer_class = UInt8(peer.peerClass.rawValue)
+                renew(&flow)
+                ride(flow, key, conntrack)
+            } else if let key, !context.l4.isEchoReply {
+                try insert(key, peer, conntrack)
+            }
             report.isNewlyAllowed = report.audited == nil
         }
         recordFirstFragment()
@@ -57,14 +64,30 @@ struct FlowWalk {
         if !isCurrent {
             do throws(DropReason) {
                 try judgeAgain(flow)
-                flow.entry.action = report.action
-                flow.entry.revision = context.revision
+                renew(&flow)
                 report.isNewlyAllowed = report.audited == nil
             } catch {
                 try? flow.table.erase(key.bytes)
                 throw error
             }
         }
+        ride(flow, key, conntrack)
+        if isCurrent, case .decided(let decision) = Action(rawValue: flow.entry.action) {
+            report.decision = decision
+            report.action = flow.entry.action
+            countRule(decision.rule, context.slotIndex, node, packet)
+        }
+    }
+
+    /// The policy in force has allowed it.
+    private func renew(_ flow: inout TrackedFlow) {
+        flow.entry.action = report.action
+        flow.entry.revision = context.revision
+    }
+
+    /// The packet passes with the flow: counted, and the entry lives on, maybe in the other table.
+    private func ride(_ found: TrackedFlow, _ key: FlowKey, _ conntrack: Conntrack) {
+        var flow = found
         flow.count(packet.direction, length: packet.frame.count)
         let isReply = flow.direction != packet.direction
         let wasReplied = flow.has(WEIR_CT_REPLY_SEEN)
@@ -82,11 +105,6 @@ struct FlowWalk {
             (try? conntrack.established.insert(key.bytes, flow.entry.abiBytes, mode: .any)) != nil
         {
             try? conntrack.new.erase(key.bytes)
-        }
-        if isCurrent, case .decided(let decision) = Action(rawValue: flow.entry.action) {
-            report.decision = decision
-            report.action = flow.entry.action
-            countRule(decision.rule, context.slotIndex, node, packet)
         }
     }
 

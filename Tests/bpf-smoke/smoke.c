@@ -789,7 +789,8 @@ static void revisions(void)
 	OUT("an answer to a call that is denied now", answer, WEIR_REASON_POLICY_DENY);
 	OUT("the entry is gone", answer, WEIR_REASON_POLICY_DEFAULT_DENY);
 	OUT("a ping that is denied now", ping, WEIR_REASON_POLICY_DENY);
-	IN("its pong", pong, WEIR_REASON_POLICY_DEFAULT_DENY);
+	IN("its pong, by the ping's rules", pong, WEIR_REASON_POLICY_DENY);
+	IN("the entry is gone", pong, WEIR_REASON_POLICY_DEFAULT_DENY);
 	commit(5);
 	OUT("allowed again, from the middle", out, PASS);
 	IN("its reply is judged by itself", back, WEIR_REASON_POLICY_DEFAULT_DENY);

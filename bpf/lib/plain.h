@@ -25,6 +25,12 @@ struct weir_plain {
 	weir_u8 tcp_header; /* bytes */
 };
 
+WEIR_INLINE bool weir_opens(const struct weir_plain *plain)
+{
+	/* Flags are TCP's alone. */
+	return (plain->tcp_flags & (WEIR_TCP_SYN | WEIR_TCP_ACK)) == WEIR_TCP_SYN;
+}
+
 /* The L4 header; false sends the packet the long way. */
 WEIR_INLINE bool weir_read_plain_l4(const void *l4, const void *data_end, struct weir_plain *plain, int direction)
 {
@@ -137,8 +143,7 @@ WEIR_INLINE void weir_expand_plain(const struct weir_plain *plain, const struct 
 	packet->key.protocol = plain->protocol;
 	packet->tcp_flags = plain->tcp_flags;
 	packet->tcp_header = plain->tcp_header;
-	packet->opens = plain->protocol == IPPROTO_TCP &&
-			(plain->tcp_flags & (WEIR_TCP_SYN | WEIR_TCP_ACK)) == WEIR_TCP_SYN;
+	packet->opens = weir_opens(plain);
 }
 
 /*
