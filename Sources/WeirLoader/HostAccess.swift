@@ -45,7 +45,7 @@ struct HostAccess {
                 FlowQuery(
                     endpoint: host.id, direction: direction, localAddress: local, peerAddress: peer, path: .forwarded,
                     protocol: .tcp, port: port))
-            return decision.kind == .allow ? nil : image.ruleLocations(decision.rule)
+            return decision.passes ? nil : image.ruleLocations(decision.rule)
         }
         func refuse(_ what: String, _ rules: [String]) -> LoaderError {
             let by = rules.isEmpty ? "" : ", by \(rules.joined(separator: ", "))"
