@@ -54,6 +54,9 @@ let package = Package(
             name: "WeirLint",
             dependencies: ["WeirDiagnostics", "WeirSyntax", "WeirModel", "WeirMaps", "WeirImage", "WeirCompiler"],
             swiftSettings: strict),
+        .target(
+            name: "WeirWireGuard", dependencies: ["WeirModel", .product(name: "Crypto", package: "swift-crypto")],
+            swiftSettings: strict),
         .target(name: "WeirFlow", dependencies: ["WeirModel", "WeirImage"], swiftSettings: strict),
         .target(
             name: "WeirEmulator", dependencies: ["WeirABI", "WeirImage", "WeirMaps", "WeirFlow", "WeirModel"],
@@ -77,7 +80,9 @@ let package = Package(
             linkerSettings: [.linkedLibrary(":libnl-3.a")]),
         .target(
             name: "WeirNetlink",
-            dependencies: ["CLibnl", "WeirModel", .product(name: "SystemPackage", package: "swift-system")],
+            dependencies: [
+                "CLibnl", "WeirModel", "WeirWireGuard", .product(name: "SystemPackage", package: "swift-system"),
+            ],
             swiftSettings: strict),
         .target(
             name: "WeirLoader",
