@@ -17,6 +17,7 @@
 #include "lib/parse.h"
 #include "lib/plain.h"
 #include "lib/policy.h"
+#include "lib/tunnel.h"
 
 /* The port that the flow's originator asked for, which is what policy is about. */
 WEIR_INLINE weir_u16 weir_originator_port(const struct weir_packet *packet, weir_u32 direction)
@@ -84,12 +85,8 @@ WEIR_INLINE int weir_read(struct __sk_buff *skb, const struct weir_view *view, s
 		if (reason)
 			return reason;
 	}
-	if (packet->later_fragment) {
-		reason = weir_check_addresses(packet, endpoint, direction);
-		if (!reason)
-			reason = weir_follow_fragment(skb, view, endpoint, packet);
-		return reason ? reason : WEIR_PASSES;
-	}
+	if (packet->later_fragment)
+		return weir_check_addresses(packet, endpoint, direction);
 	reason = weir_parse_l4(skb, packet, direction);
 	if (reason)
 		return reason;
@@ -223,7 +220,7 @@ WEIR_INLINE int weir_decide(struct __sk_buff *skb, const struct weir_view *view,
 	if (judgement->error)
 		return WEIR_REASON_CONNTRACK_INSERT;
 	if (entry) {
-		weir_touch(skb, entry, &flow, packet, direction, view->now);
+		weir_touch(skb, entry, &flow, packet, direction, view->now, judgement->encrypted);
 		if (young && flow.direction == direction && (flow.flags & WEIR_CT_REPLY_SEEN))
 			weir_promote(packet->family, key, entry);
 	}
@@ -272,15 +269,17 @@ WEIR_INLINE int weir_run(struct __sk_buff *skb, int direction, int link)
 		missed = !entry;
 		if (missed)
 			fresh = weir_find_new(plain.family, &key);
-		if (entry ? weir_ride_plain(skb, entry, &plain, &key, revision, now, direction, false, &action)
-			  : fresh && weir_ride_plain(skb, fresh, &plain, &key, revision, now, direction, true, &action)) {
+		if (entry ? weir_ride_plain(skb, entry, &plain, &key, revision, now, direction, false, committed, &action)
+			  : fresh && weir_ride_plain(skb, fresh, &plain, &key, revision, now, direction, true, committed,
+						     &action)) {
 			weir_count_rule(skb, slot, action);
 			return TC_ACT_UNSPEC;
 		}
 	}
 
 	struct weir_view view = { .revision = revision, .slot = slot, .now = now,
-				  .audit = word >> WEIR_CONTROL_AUDIT_BIT & 1 };
+				  .audit = word >> WEIR_CONTROL_AUDIT_BIT & 1,
+				  .tunnels = { committed->tunnels[0], committed->tunnels[1] } };
 	struct weir_judgement judgement = {};
 	struct weir_packet packet = { .direction = direction };
 
@@ -308,7 +307,11 @@ WEIR_INLINE int weir_run(struct __sk_buff *skb, int direction, int link)
 		}
 		if (reason == WEIR_PASSES)
 			return TC_ACT_UNSPEC;
-		if (reason == WEIR_REASON_NONE)
+		if (reason == WEIR_REASON_NONE && view.tunnels[0])
+			reason = weir_check_tunnel(skb, &view, endpoint, &packet, &judgement);
+		if (reason == WEIR_REASON_NONE && packet.later_fragment)
+			reason = weir_follow_fragment(skb, &view, endpoint, &packet);
+		else if (reason == WEIR_REASON_NONE)
 			reason = weir_decide(skb, &view, endpoint, &packet, direction, &judgement,
 					     missed && !weir_is_host(endpoint), fresh, &key);
 	}

@@ -23,7 +23,7 @@ package enum Compiler {
         diagnostics.append(contentsOf: findings.diagnostics)
         return Lowering(
             node: node, inventory: inventory, local: local, resolution: resolution, catalogue: catalogue,
-            matrix: matrix
+            matrix: matrix, encrypted: EncryptedPeers(inventory, node: node, options: options)
         ).image()
     }
 

@@ -12,6 +12,7 @@ struct Lowering {
     let resolution: RuleSetResolution
     let catalogue: PeerCatalogue
     let matrix: DecisionMatrix
+    let encrypted: EncryptedPeers?
 
     func image() -> Image {
         let groups = PeerGroups(catalogue: catalogue, matrix: matrix)
@@ -25,12 +26,14 @@ struct Lowering {
         }
         maps[.verdicts] = tables.entries.sorted()
         for known in catalogue.addresses {
-            let value = peer(known.candidate, identity: known.identity, groups: groups)
+            var value = peer(known.candidate, identity: known.identity, groups: groups)
+            if encrypted?.contains(known.address) == true { value.flags |= WEIR_PEER_ENCRYPTED.rawValue }
             maps[known.address.family == .ipv4 ? .ipcache4 : .ipcache6, default: []].append(
                 MapEntry(key: known.address.bytes, value: value.abiBytes))
         }
         for region in distinguishableRegions(groups) {
-            let value = peer(region.candidate, identity: region.identity, groups: groups)
+            var value = peer(region.candidate, identity: region.identity, groups: groups)
+            if encrypted?.contains(region.prefix) == true { value.flags |= WEIR_PEER_ENCRYPTED.rawValue }
             maps[region.prefix.family == .ipv4 ? .cidrs4 : .cidrs6, default: []].append(
                 MapEntry(key: Self.key(of: region.prefix), value: value.abiBytes))
         }
@@ -109,14 +112,15 @@ struct Lowering {
         return value
     }
 
-    /// Regions whose group differs from that of the region around them; the others add nothing.
+    /// Regions that differ from the region around them; the others add nothing.
     private func distinguishableRegions(_ groups: PeerGroups) -> [PeerCatalogue.Region] {
-        var enclosing: [(prefix: Prefix, group: PeerGroup)] = []
+        var enclosing: [(prefix: Prefix, group: PeerGroup, isEncrypted: Bool)] = []
         return catalogue.regions.filter { region in
             while let last = enclosing.last, !last.prefix.contains(region.prefix) { enclosing.removeLast() }
             let group = groups.group(ofCandidate: region.candidate)
-            defer { enclosing.append((region.prefix, group)) }
-            return enclosing.last?.group != group
+            let isEncrypted = encrypted?.contains(region.prefix) == true
+            defer { enclosing.append((region.prefix, group, isEncrypted)) }
+            return enclosing.last.map { ($0.group, $0.isEncrypted) != (group, isEncrypted) } ?? true
         }
     }
 

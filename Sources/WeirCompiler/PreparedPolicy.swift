@@ -32,6 +32,7 @@ package struct PreparedPolicy: Sendable {
     private let node: String
     private let peers: TouchedPeers
     private let networks: Set<Prefix>
+    private let encrypted: EncryptedPeers?
     private let subjects: SubjectIndex
     private let asksForNames: [Bool]
     private let rows: [SubjectKey: Rows]
@@ -61,6 +62,7 @@ package struct PreparedPolicy: Sendable {
     package init(policies: PolicySet, inventory: Inventory, node: String, options: PolicyOptions = PolicyOptions()) {
         self.node = node
         image = Compiler.compile(policies: policies, inventory: inventory, node: node, options: options)
+        encrypted = EncryptedPeers(inventory, node: node, options: options)
         let policies = policies.resolvingServices(inventory)
         let local = inventory.endpoints.filter { $0.node == node }
         let resolution = RuleSetResolution(
@@ -139,6 +141,7 @@ package struct PreparedPolicy: Sendable {
             var peer = weir_peer()
             peer.group = group ?? 0
             peer.identity = identity
+            if let endpoint, encrypted?.contains(endpoint) == true { peer.flags = WEIR_PEER_ENCRYPTED.rawValue }
             placement.peers.append(Placement.Peer(address: address, value: group == nil ? nil : peer.abiBytes))
         }
         ports.change(from: former?.ports ?? [], to: endpoint?.ports ?? [])

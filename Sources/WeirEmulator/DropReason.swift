@@ -7,5 +7,5 @@ package enum DropReason: UInt32, Error, Hashable, Sendable, CaseIterable {
     case ipHeader, ipv4SourceRoute, ipv6Extension, ipv6Routing
     case sourceAddress, arp, neighbourDiscovery, routerControl
     case linkLocal, v4Mapped, martianSource
-    case overlay, notForEndpoint, conntrackInsert, l4Header
+    case overlay, notForEndpoint, conntrackInsert, l4Header, unencrypted
 }

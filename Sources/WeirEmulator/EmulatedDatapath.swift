@@ -13,6 +13,8 @@ package struct DatapathPacket: Hashable, Sendable {
     package var direction: Direction
     /// Where the packet came in; 0: the node itself sent it.
     package var ingressInterfaceIndex: UInt32
+    /// Where the node's routes lead it to; 0: nowhere.
+    package var routedInterfaceIndex: UInt32 = 0
     /// `skb->vlan_tci`: an 802.1Q tag that the device has taken off.
     package var vlanTag: UInt16?
     /// CLOCK_MONOTONIC, of its event.

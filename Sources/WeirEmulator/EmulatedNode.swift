@@ -129,6 +129,20 @@ package final class EmulatedNode {
     /// Audit mode of the whole node.
     var isAudited: Bool { UInt64(committed.word) >> UInt64(WEIR_CONTROL_AUDIT_BIT) & 1 == 1 }
 
+    /// The interfaces whose traffic is encrypted; nil where nothing is to be.
+    func tunnels() -> Tunnels? { Tunnels(committed) }
+
+    struct Tunnels {
+        private let interfaces: [UInt32]
+
+        fileprivate init?(_ control: weir_control) {
+            guard control.tunnels.0 != 0 else { return nil }
+            interfaces = [control.tunnels.0, control.tunnels.1]
+        }
+
+        func contain(_ interface: UInt32) -> Bool { interface != 0 && interfaces.contains(interface) }
+    }
+
     private static let revisionMask = UInt64(1) << UInt64(WEIR_REVISION_BITS) - 1
 
     private var committed: weir_control { control.find(index: 0).flatMap { weir_control(abiBytes: $0) } ?? .init() }

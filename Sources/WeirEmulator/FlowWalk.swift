@@ -91,6 +91,7 @@ struct FlowWalk {
         flow.count(packet.direction, length: packet.frame.count)
         let isReply = flow.direction != packet.direction
         let wasReplied = flow.has(WEIR_CT_REPLY_SEEN)
+        if context.isEncrypted { flow.set(WEIR_CT_ENCRYPTED) } else { flow.clear(WEIR_CT_ENCRYPTED) }
         if context.l4.isEndOfTCP { flow.set(WEIR_CT_CLOSING) }
         if isReply {
             flow.set(WEIR_CT_REPLY_SEEN)
@@ -147,6 +148,7 @@ struct FlowWalk {
         entry.peer_class = UInt8(peer.peerClass.rawValue)
         if context.l4.protocol == .tcp, !context.l4.isSYN { entry.flags |= UInt8(WEIR_CT_MIDSTREAM.rawValue) }
         if context.l4.isEndOfTCP { entry.flags |= UInt8(WEIR_CT_CLOSING.rawValue) }
+        if context.isEncrypted { entry.flags |= UInt8(WEIR_CT_ENCRYPTED.rawValue) }
         entry.expires = conntrack.now &+ TrackedFlow.timeout(entry, protocol: context.ip.protocol)
         do throws(MapError) {
             try conntrack.new.insert(

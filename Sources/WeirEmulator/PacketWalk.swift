@@ -54,12 +54,13 @@ struct PacketWalk {
             case .none: return
             }
         }
-        let flow = FlowContext(
+        var flow = FlowContext(
             endpoint: endpoint, policy: policy, slotIndex: slotIndex,
             revision: UInt32(truncatingIfNeeded: revision), isForwarded: isForwarded, ip: ip,
             l4: L4Header(bytes, ip))
         if ip.isLaterFragment {
             try checks.checkAddresses(ip, nil)
+            flow.isEncrypted = try checkTunnel(flow)
             return try followFirst(flow)
         }
         try readL4(flow, bytes, checks)
@@ -98,6 +99,12 @@ struct PacketWalk {
             flow.entry.revision == revision,
             flow.has(WEIR_CT_REPLY_SEEN) == (!flow.isNew || flow.direction != packet.direction)
         else { return false }
+        if flow.has(WEIR_CT_ENCRYPTED) {
+            // Routes can change between two packets: what leaves is looked after on the long way.
+            guard packet.direction == .ingress,
+                node.tunnels()?.contain(packet.ingressInterfaceIndex) == true
+            else { return false }
+        }
         flow.count(packet.direction, length: packet.frame.count)
         flow.entry.expires = packet.tick &+ TrackedFlow.timeout(flow.entry, protocol: plain.ip.protocol)
         flow.table.overwrite(key.bytes, flow.entry.abiBytes)
@@ -190,9 +197,26 @@ struct PacketWalk {
         let link = options.contains(.linkControl) ? LinkControl(flow.l4) : nil
         try checks.checkAddresses(flow.ip, link)
         if let link { return try checks.check(link, bytes, flow.ip) }
+        flow.isEncrypted = try checkTunnel(flow)
         var walk = FlowWalk(node: node, options: options, packet: packet, context: flow, report: report)
         defer { report = walk.report }
         try walk.run(bytes)
+    }
+
+    /// Whether the peer's traffic is to be encrypted; throws where this packet is not.
+    private func checkTunnel(_ flow: FlowContext) throws(DropReason) -> Bool {
+        let isEgress = packet.direction == .egress
+        guard let tunnels = node.tunnels(), isEgress || !flow.endpoint.isHost else { return false }
+        let isEncrypted = try orNoVerdict { () throws(BrokenInvariant) in
+            try flow.policy.isEncrypted(isEgress ? flow.ip.destination : flow.ip.source)
+        }
+        guard isEncrypted else { return false }
+        let interface =
+            if flow.endpoint.isHost { packet.interfaceIndex } else {
+                isEgress ? packet.routedInterfaceIndex : packet.ingressInterfaceIndex
+            }
+        guard tunnels.contain(interface) else { throw .unencrypted }
+        return true
     }
 
     // MARK: Fragments
@@ -225,6 +249,8 @@ struct FlowContext {
     var revision: UInt32
     /// Leaves a device of the node's under the node's address, but is not the node's.
     var isForwarded: Bool
+    /// The peer's traffic is, and this packet took a tunnel.
+    var isEncrypted = false
     var ip: IPHeaders
     var l4: L4Header
 }

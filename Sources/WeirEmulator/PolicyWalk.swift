@@ -94,6 +94,11 @@ struct PolicyWalk {
         try self.address(address).flags & WEIR_PEER_OWN_NODE.rawValue != 0
     }
 
+    /// Whether what an address says and hears is to be encrypted.
+    func isEncrypted(_ address: IPAddress) throws(BrokenInvariant) -> Bool {
+        try self.address(address).flags & WEIR_PEER_ENCRYPTED.rawValue != 0
+    }
+
     /// The full address, then the longest prefix.
     private func address(_ address: IPAddress) throws(BrokenInvariant) -> weir_peer {
         let bytes = address.bytes

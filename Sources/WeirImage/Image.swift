@@ -74,6 +74,15 @@ package struct Image: Hashable, Sendable {
         self.groupCount = groupCount
     }
 
+    /// Whether packets of some peers are dropped unless they take a tunnel.
+    package var wantsEncryption: Bool {
+        [SlotMap.cidrs4, .cidrs6, .ipcache4, .ipcache6].contains { map in
+            entries(map).contains { entry in
+                weir_peer(abiBytes: entry.value).map { $0.flags & WEIR_PEER_ENCRYPTED.rawValue != 0 } ?? false
+            }
+        }
+    }
+
     package func entries(_ map: SlotMap) -> [MapEntry] { maps[map] ?? [] }
 
     /// The entries as the map in the kernel has them: the words of `peers` lie together in elements of many.

@@ -155,7 +155,10 @@ extension EntryChange {
 
     /// Node addresses stand for more than one peer: for the node, and for what it forwards.
     fileprivate var isOfNode: Bool {
-        [before, after].contains { $0.flatMap(weir_peer.init(abiBytes:)).map { $0.flags != 0 } ?? false }
+        let ofNodes = WEIR_PEER_NODE.rawValue | WEIR_PEER_OWN_NODE.rawValue
+        return [before, after].contains {
+            $0.flatMap(weir_peer.init(abiBytes:)).map { $0.flags & ofNodes != 0 } ?? false
+        }
     }
 }
 

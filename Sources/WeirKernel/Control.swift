@@ -54,10 +54,33 @@ package struct ConfirmDeadline: Hashable, Sendable {
     package func concerns(_ value: ControlValue) -> Bool { revision == UInt32(truncatingIfNeeded: value.revision) }
 }
 
+/// The interfaces whose traffic is encrypted, as `control` has them.
+package struct Tunnels: Hashable, Sendable, Codable {
+    /// One interface index for each lane; nil where the lane has no device.
+    package var lanes: [UInt32?]
+
+    /// - Parameter lanes: at most two.
+    package init(lanes: [UInt32?]) { self.lanes = lanes }
+
+    /// nil: nothing is to be encrypted.
+    init?(word: UInt64) {
+        guard word != 0 else { return nil }
+        lanes = [UInt32(truncatingIfNeeded: word), UInt32(truncatingIfNeeded: word >> 32)]
+            .map { $0 == 0 || $0 == WEIR_TUNNEL_ABSENT ? nil : $0 }
+    }
+
+    var word: UInt64 {
+        let first = lanes.first.flatMap { $0 } ?? WEIR_TUNNEL_ABSENT
+        let second = lanes.dropFirst().first.flatMap { $0 } ?? 0
+        return UInt64(first) | UInt64(second) << 32
+    }
+}
+
 /// What `control` says, read without a mapping, which a frozen map refuses.
 package struct ControlState: Hashable, Sendable {
     package var value: ControlValue
     package var deadline: ConfirmDeadline?
+    package var tunnels: Tunnels?
 
     package init(reading control: KernelMap) throws(KernelError) {
         do throws(MapError) {
@@ -66,6 +89,7 @@ package struct ControlState: Hashable, Sendable {
             }
             value = ControlValue(word: UInt64(words.word))
             deadline = ConfirmDeadline(word: UInt64(words.confirm))
+            tunnels = Tunnels(word: UInt64(words.tunnels.0) | UInt64(words.tunnels.1) << 32)
         } catch { throw KernelError("read", "'\(control.schema.name)'", error) }
     }
 
@@ -110,6 +134,10 @@ package struct ControlState: Hashable, Sendable {
     /// Before the revision that it concerns is stored.
     // SAFETY: as `store`.
     package func store(_ deadline: ConfirmDeadline?) { unsafe weir_mapped_store(page + 8, deadline?.word ?? 0) }
+
+    /// Before a policy that wants encryption is committed.
+    // SAFETY: as `store`; the tunnels are the eight bytes behind the deadline.
+    package func store(_ tunnels: Tunnels) { unsafe weir_mapped_store(page + 16, tunnels.word) }
 }
 
 /// Waits until every program that may still run with an old control word has ended (about 8 ms).

@@ -64,6 +64,8 @@ package struct Loader: Sendable {
         package var apiServers: [IPAddress] = []
         /// After this time without `confirm`, the programs go back to the policy before.
         package var confirmWithin: Duration?
+        /// At most two.
+        package var tunnelInterfaces = Loader.tunnelInterfaces
 
         package init() {}
     }
@@ -182,6 +184,7 @@ package struct Loader: Sendable {
 
         let control = try ControlWord(try pins.maps(.control))
         try settle(control, pins.maps, pins.programs)
+        try storeTunnels(for: image, control)
         let word = control.load()
         var changes = try attachmentChanges(checked, pins)
         var reason: String?

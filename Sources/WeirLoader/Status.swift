@@ -126,6 +126,7 @@ extension Loader {
                 status.problems.append("an apply did not end; apply again to complete it")
             }
             if image == nil { status.problems.append("the state directory has no image of the active slot") }
+            if image?.wantsEncryption == true { status.problems += try tunnelProblems(control.tunnels) }
             status.node = image?.node
             status.endpoints = try endpoints(maps, slot, image, &status.problems)
             status.rules = try rules(maps, slot, image)
@@ -295,6 +296,7 @@ package func dropReasonName(_ reason: UInt32) -> String {
     case WEIR_REASON_NOT_FOR_ENDPOINT: "not-for-endpoint"
     case WEIR_REASON_CONNTRACK_INSERT: "conntrack-insert"
     case WEIR_REASON_L4_HEADER: "l4-header"
+    case WEIR_REASON_UNENCRYPTED: "unencrypted"
     default: "reason-\(reason)"
     }
 }

@@ -16,20 +16,29 @@ package struct PolicyOptions: Hashable, Sendable, Codable {
         case policy
     }
 
+    package enum Encryption: String, Hashable, Sendable, CaseIterable, Codable {
+        case none
+        /// Between pods of different nodes nothing goes or comes but through the node's tunnel.
+        case wireguard
+    }
+
     package var enforcementMode: EnforcementMode
     package var allowLocalhost: AllowLocalhost
     /// Whether CIDR rules match node addresses (`--policy-cidr-match-mode=nodes`).
     package var cidrMatchesNodes: Bool
     /// Whether specs that select nodes are enforced (`--host-firewall`).
     package var hostFirewall: Bool
+    /// `--encryption`, as Cilium's `encryption.type`, always strict.
+    package var encryption: Encryption
 
     package init(
         enforcementMode: EnforcementMode = .default, allowLocalhost: AllowLocalhost = .always,
-        cidrMatchesNodes: Bool = false, hostFirewall: Bool = false
+        cidrMatchesNodes: Bool = false, hostFirewall: Bool = false, encryption: Encryption = .none
     ) {
         self.enforcementMode = enforcementMode
         self.allowLocalhost = allowLocalhost
         self.cidrMatchesNodes = cidrMatchesNodes
         self.hostFirewall = hostFirewall
+        self.encryption = encryption
     }
 }

@@ -10,6 +10,7 @@ import WeirSyntax
 
 extension PolicyOptions.EnforcementMode: ExpressibleByArgument {}
 extension PolicyOptions.AllowLocalhost: ExpressibleByArgument {}
+extension PolicyOptions.Encryption: ExpressibleByArgument {}
 extension UnsupportedRules: ExpressibleByArgument {}
 
 /// `--policy-cidr-match-mode`: Cilium's list, which knows one word.
@@ -33,13 +34,16 @@ struct MeaningOptions: ParsableArguments {
     @Flag(help: "Enforce policies with a nodeSelector on the node itself.")
     var hostFirewall = Environment.flag("HOST_FIREWALL")
 
+    @Option(help: "How traffic between pods of different nodes is encrypted: none, or wireguard and never in clear.")
+    var encryption = Environment.value("ENCRYPTION", default: PolicyOptions.Encryption.none)
+
     @Option(help: "The cluster's name in io.cilium.k8s.policy.cluster.")
     var clusterName = Environment.string("CLUSTER_NAME", default: "default")
 
     var options: PolicyOptions {
         PolicyOptions(
             enforcementMode: policyEnforcementMode, allowLocalhost: allowLocalhost,
-            cidrMatchesNodes: policyCidrMatchMode == .nodes, hostFirewall: hostFirewall)
+            cidrMatchesNodes: policyCidrMatchMode == .nodes, hostFirewall: hostFirewall, encryption: encryption)
     }
 }
 

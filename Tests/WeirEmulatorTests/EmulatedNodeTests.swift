@@ -70,6 +70,7 @@ struct EmulatedNodeTests {
             .v4Mapped: WEIR_REASON_V4_MAPPED, .martianSource: WEIR_REASON_MARTIAN_SOURCE,
             .overlay: WEIR_REASON_OVERLAY, .notForEndpoint: WEIR_REASON_NOT_FOR_ENDPOINT,
             .conntrackInsert: WEIR_REASON_CONNTRACK_INSERT, .l4Header: WEIR_REASON_L4_HEADER,
+            .unencrypted: WEIR_REASON_UNENCRYPTED,
         ]
         #expect(numbers.count == Int(WEIR_REASON_COUNT.rawValue))
         for reason in DropReason.allCases { #expect(numbers[reason]?.rawValue == reason.rawValue) }

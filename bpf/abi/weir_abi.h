@@ -17,7 +17,7 @@ typedef __UINT64_TYPE__ weir_u64;
 typedef __INT32_TYPE__ weir_s32;
 
 /* Changes whenever a layout or the meaning of a field changes. */
-enum { WEIR_ABI_VERSION = 3 };
+enum { WEIR_ABI_VERSION = 4 };
 
 /* Direction as the endpoint sees it. Also the index of a program and of a counter. */
 enum weir_direction {
@@ -31,11 +31,17 @@ enum weir_direction {
  *
  * `confirm` is written before `word`: 0, or the low 32 bits of a revision above a tick. After
  * that tick programs read that revision as the next one, which is the other slot's.
+ *
+ * `tunnels` are the interfaces whose traffic is encrypted: what is marked as WEIR_PEER_ENCRYPTED comes
+ * and goes through one of them. The first is 0 where nothing is to be encrypted, WEIR_TUNNEL_ABSENT where the device is missing.
  */
 struct weir_control {
 	weir_u64 word;
 	weir_u64 confirm;
+	weir_u32 tunnels[2];
 };
+enum { WEIR_TUNNEL_COUNT = 2 };
+#define WEIR_TUNNEL_ABSENT 0xffffffffu /* no interface has it */
 enum {
 	WEIR_REVISION_BITS = 56,
 	WEIR_SLOT_COUNT = 2,
@@ -101,6 +107,7 @@ struct weir_peer {
 enum weir_peer_flag {
 	WEIR_PEER_NODE = 1, /* an address of a node: no overlay traffic may go there */
 	WEIR_PEER_OWN_NODE = 2, /* of this node: a forwarded packet has only borrowed it */
+	WEIR_PEER_ENCRYPTED = 4, /* on another node, and reached through a tunnel or not at all */
 };
 
 /* ipcache4 and ipcache6 keys. */
@@ -189,6 +196,7 @@ enum weir_conntrack_flag {
 	WEIR_CT_REPLY_SEEN = 1,
 	WEIR_CT_CLOSING = 2,   /* RST, or FIN seen */
 	WEIR_CT_MIDSTREAM = 4, /* TCP, not created by a SYN: its reply direction is judged by itself */
+	WEIR_CT_ENCRYPTED = 8, /* its peer is WEIR_PEER_ENCRYPTED */
 };
 enum weir_peer_class {
 	WEIR_PEER_BY_ADDRESS = 0,
@@ -292,7 +300,8 @@ enum weir_reason {
 	WEIR_REASON_NOT_FOR_ENDPOINT = 21,   /* to a pod, not its address; no event */
 	WEIR_REASON_CONNTRACK_INSERT = 22,   /* allowed, but the flow could not be recorded */
 	WEIR_REASON_L4_HEADER = 23,          /* malformed or short L4 header */
-	WEIR_REASON_COUNT = 24,
+	WEIR_REASON_UNENCRYPTED = 24,        /* from or to an encrypted peer, but not through a tunnel */
+	WEIR_REASON_COUNT = 25,
 };
 enum {
 	WEIR_DROPS_ERRNO = WEIR_REASON_COUNT * 2,
@@ -362,8 +371,9 @@ enum { WEIR_TICK_SHIFT_DEFAULT = 8 };
 #define WEIR_ASSERT_AT(type, field, offset) \
 	_Static_assert(__builtin_offsetof(type, field) == (offset), #type "." #field " moved")
 
-WEIR_ASSERT_SIZE(struct weir_control, 16);
+WEIR_ASSERT_SIZE(struct weir_control, 24);
 WEIR_ASSERT_AT(struct weir_control, confirm, 8);
+WEIR_ASSERT_AT(struct weir_control, tunnels, 16);
 WEIR_ASSERT_SIZE(struct weir_endpoint, 36);
 WEIR_ASSERT_AT(struct weir_endpoint, egress_row, 4);
 WEIR_ASSERT_AT(struct weir_endpoint, ingress_row, 8);

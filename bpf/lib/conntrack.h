@@ -197,10 +197,13 @@ WEIR_INLINE void weir_count_flow(struct __sk_buff *skb, struct weir_conntrack *e
 
 /* A packet of the flow passes: counted, and the entry lives on. Flags go only with a new SYN of the originator's. */
 WEIR_INLINE void weir_touch(struct __sk_buff *skb, struct weir_conntrack *entry, const struct weir_flow *flow,
-			    const struct weir_packet *packet, int direction, weir_u32 now)
+			    const struct weir_packet *packet, int direction, weir_u32 now, bool encrypted)
 {
-	weir_u8 flags = flow->flags | weir_closing(packet);
+	weir_u8 flags = (flow->flags & ~WEIR_CT_ENCRYPTED) | weir_closing(packet);
 	weir_u32 expires;
+
+	if (encrypted)
+		flags |= WEIR_CT_ENCRYPTED;
 
 	if (flow->direction != direction)
 		flags |= WEIR_CT_REPLY_SEEN;
@@ -256,6 +259,8 @@ WEIR_STEP int weir_insert(struct __sk_buff *skb, const struct weir_view *view, c
 	entry.direction = judgement->direction;
 	entry.peer_class = judgement->peer_class;
 	entry.flags = weir_closing(packet);
+	if (judgement->encrypted)
+		entry.flags |= WEIR_CT_ENCRYPTED;
 	if (packet->key.protocol == IPPROTO_TCP && !packet->opens)
 		entry.flags |= WEIR_CT_MIDSTREAM;
 	entry.expires = view->now + weir_timeout(packet->key.protocol, entry.flags);

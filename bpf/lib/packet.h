@@ -72,6 +72,7 @@ struct weir_view {
 	weir_u32 slot;
 	weir_u32 now; /* in ticks */
 	bool audit;   /* of the whole node */
+	weir_u32 tunnels[WEIR_TUNNEL_COUNT]; /* as in control */
 };
 
 /* A question to policy, about a flow in the direction of its originator, and the answer. */
@@ -81,6 +82,7 @@ struct weir_judgement {
 	weir_u8 direction;
 	weir_u8 peer_class; /* what is known about the peer beyond its address; refined by the answer */
 	bool replace;       /* whatever is recorded under the flow's key */
+	bool encrypted;     /* the peer is WEIR_PEER_ENCRYPTED, and the packet took a tunnel */
 	bool by_host;       /* the answer is the node's, on what an endpoint and it say to each other */
 	/* The answer. Zero where policy was not asked. */
 	weir_u32 action;

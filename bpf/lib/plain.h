@@ -13,6 +13,7 @@
 #include "conntrack.h"
 #include "packet.h"
 #include "parse.h"
+#include "tunnel.h"
 
 /* What the long way would have read of a plain packet; its addresses are in its flow's key. */
 struct weir_plain {
@@ -153,7 +154,7 @@ WEIR_INLINE void weir_expand_plain(const struct weir_plain *plain, const struct 
  */
 WEIR_INLINE bool weir_ride_plain(struct __sk_buff *skb, struct weir_conntrack *entry, const struct weir_plain *plain,
 				 const struct weir_flow_key *key, weir_u32 revision, weir_u32 now, int direction,
-				 bool young, weir_u32 *action)
+				 bool young, const volatile struct weir_control *committed, weir_u32 *action)
 {
 	bool replied, reply;
 	struct weir_flow flow;
@@ -161,6 +162,11 @@ WEIR_INLINE bool weir_ride_plain(struct __sk_buff *skb, struct weir_conntrack *e
 
 	if (!weir_read_flow(entry, key->check, now, &flow) || flow.revision != revision ||
 	    (plain->tcp_flags & (WEIR_TCP_SYN | WEIR_TCP_FIN | WEIR_TCP_RST)))
+		return false;
+	/* Routes can change between two packets: what leaves is looked after on the long way. */
+	if ((flow.flags & WEIR_CT_ENCRYPTED) &&
+	    (direction == WEIR_EGRESS ||
+	     !weir_is_tunnel(committed->tunnels[0], committed->tunnels[1], skb->ingress_ifindex)))
 		return false;
 	replied = flow.flags & WEIR_CT_REPLY_SEEN;
 	reply = flow.direction != direction;
