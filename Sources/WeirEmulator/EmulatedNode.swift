@@ -129,6 +129,14 @@ package final class EmulatedNode {
     /// Audit mode of the whole node.
     var isAudited: Bool { UInt64(committed.word) >> UInt64(WEIR_CONTROL_AUDIT_BIT) & 1 == 1 }
 
+    /// Interfaces whose traffic is encrypted, as the loader would store them: 0 for none at all, WEIR_TUNNEL_ABSENT for
+    /// one that is missing.
+    package func setTunnels(_ first: UInt32, _ second: UInt32) throws(Failure) {
+        var next = committed
+        next.tunnels = (first, second)
+        try store(next)
+    }
+
     /// The interfaces whose traffic is encrypted; nil where nothing is to be.
     func tunnels() -> Tunnels? { Tunnels(committed) }
 
@@ -196,6 +204,10 @@ package final class EmulatedNode {
     private func store(_ revision: UInt64) throws(Failure) {
         var next = committed
         next.word = weir_u64(UInt64(next.word) & ~Self.revisionMask | revision & Self.revisionMask)
+        try store(next)
+    }
+
+    private func store(_ next: weir_control) throws(Failure) {
         do throws(MapError) { try control.update(wordBytes(0), next.abiBytes, mode: .any) } catch {
             throw Failure(map: NodeMap.control.rawValue, error: error)
         }

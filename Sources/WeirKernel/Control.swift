@@ -137,7 +137,7 @@ package struct ControlState: Hashable, Sendable {
 
     /// Before a policy that wants encryption is committed.
     // SAFETY: as `store`; the tunnels are the eight bytes behind the deadline.
-    package func store(_ tunnels: Tunnels) { unsafe weir_mapped_store(page + 16, tunnels.word) }
+    package func store(tunnels: Tunnels?) { unsafe weir_mapped_store(page + 16, tunnels?.word ?? 0) }
 }
 
 /// Waits until every program that may still run with an old control word has ended (about 8 ms).

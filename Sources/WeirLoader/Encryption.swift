@@ -29,7 +29,7 @@ extension Loader {
                 try requireSameABI()
                 let maps = try PinnedMaps(pinnedIn: layout.root)
                 let present = try presentTunnels()
-                try ControlWord(try maps(.control)).store(present)
+                try ControlWord(try maps(.control)).store(tunnels: present)
                 return present
             }
         }
@@ -50,6 +50,6 @@ extension Loader {
     /// Before a policy that wants encryption is in force.
     func storeTunnels(for image: Image, _ control: borrowing ControlWord) throws {
         guard image.wantsEncryption else { return }
-        control.store(try presentTunnels())
+        control.store(tunnels: try presentTunnels())
     }
 }

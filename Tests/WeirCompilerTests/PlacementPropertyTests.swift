@@ -17,6 +17,7 @@ struct PlacementPropertyTests {
         for index in 0..<40 {
             let seed = Self.baseSeed + batch * 40 + UInt64(index)
             var world = RandomWorld(seed: seed)
+            if seed % 2 == 0 { world.options.encryption = .wireguard }
             var prepared = PreparedPolicy(
                 policies: world.policies, inventory: world.inventory, node: "node-a", options: world.options)
             var image = prepared.image
@@ -45,6 +46,12 @@ struct PlacementPropertyTests {
         let compiled = Compiler.compile(
             policies: world.policies, inventory: world.inventory, node: "node-a", options: world.options)
         try #require(image.knowsSamePeers(as: compiled), "seed \(seed)")
+        for map in [SlotMap.ipcache4, .ipcache6] {
+            func flags(_ image: Image) -> [UInt32?] {
+                image.entries(map).map { weir_peer(abiBytes: $0.value)?.flags }
+            }
+            try #require(flags(image) == flags(compiled), "seed \(seed)")
+        }
         guard world.inventory.endpoints.contains(where: { $0.node == "node-a" }) else { return }
         let (judge, expected) = (try EmulatorJudge(image: image), try EmulatorJudge(image: compiled))
         for _ in 0..<60 {

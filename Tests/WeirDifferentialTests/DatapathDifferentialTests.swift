@@ -104,6 +104,7 @@ final class Comparison {
     private(set) var tally = Tally()
 
     private static let packetCount = 4000
+    private static let nowhere: UInt32 = 0xfffff
     private static let packetsPerCommit = 50
     /// Flows end by `age`, never by a clock that the two sides read one after the other.
     private static let ticksWithoutExpiry: UInt32 = 4
@@ -114,6 +115,7 @@ final class Comparison {
         self.kinds = kinds
         self.kernel = kernel
         world = RandomWorld(seed: seed)
+        if seed % 3 == 0 { world.options.encryption = .wireguard }
         generator = SeededGenerator(seed: seed ^ 0x5eed)
         let local = world.inventory.endpoints.filter { $0.node == "node-a" }
         endpoint = local[Int.random(in: 0..<local.count, using: &generator)]
@@ -165,6 +167,12 @@ final class Comparison {
         let hostDevices: [UInt32] = world.options.hostFirewall ? (isHost ? [KernelNode.interface] : [0]) : []
         interfaces = isHost ? [:] : [record.id: KernelNode.interface]
         if seed % 8 == 3 { audit(&image, record.id) }
+        // Packets that are forwarded come from the loopback, and no route leads to any tunnel.
+        let lanes: [UInt32?] = seed % 2 == 0 ? [Self.nowhere, KernelNode.interface] : [KernelNode.interface]
+        if world.options.encryption == .wireguard {
+            kernel.encrypt(chance(8) ? [] : lanes)
+            try node.setTunnels(kernel.tunnels.first, kernel.tunnels.second)
+        }
         let revision = node.revision + 1
         let slot = Int(revision & 1)
         try kernel.place(image, interfaces: interfaces, hostDevices: hostDevices, slot: slot)

@@ -56,6 +56,15 @@ final class KernelNode {
     /// Makes a revision the node's policy; its low bit is the slot. An unknown flag above it changes nothing.
     func commit(revision: UInt64) { control.store(ControlValue(word: revision | 1 << 60)) }
 
+    /// As `control` has them.
+    private(set) var tunnels: (first: UInt32, second: UInt32) = (0, 0)
+
+    /// A lane without a device is missing; an empty list is encryption without any.
+    func encrypt(_ lanes: [UInt32?]) {
+        control.store(tunnels: Tunnels(lanes: lanes))
+        tunnels = (lanes.first.flatMap { $0 } ?? WEIR_TUNNEL_ABSENT, lanes.dropFirst().first.flatMap { $0 } ?? 0)
+    }
+
     /// What the programs read as time.
     func tick() throws -> UInt32 { try Clock.now(readTick) }
 
@@ -76,6 +85,8 @@ final class KernelNode {
     /// No policy, no flows, no drops.
     func reset() throws {
         commit(revision: 0)
+        control.store(tunnels: nil)
+        tunnels = (0, 0)
         for map in flowMaps.values {
             for entry in try map.entries() { try map.delete(entry.key) }
         }

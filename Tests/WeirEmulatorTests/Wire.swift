@@ -51,12 +51,14 @@ final class Wire {
     /// A frame at a hook. `from` is the interface it came in by; 0 is the node itself.
     @discardableResult
     func frame(
-        _ frame: [UInt8], _ direction: Direction, from: UInt32 = 3, vlan: UInt16? = nil, interface: UInt32 = interface
+        _ frame: [UInt8], _ direction: Direction, from: UInt32 = 3, routedTo route: UInt32 = 0, vlan: UInt16? = nil,
+        interface: UInt32 = interface
     ) -> DatapathOutcome {
-        datapath.process(
-            DatapathPacket(
-                frame: frame, interfaceIndex: interface, direction: direction, ingressInterfaceIndex: from,
-                vlanTag: vlan, timeNanoseconds: ticks << 30, tick: UInt32(ticks), cpu: 1))
+        var packet = DatapathPacket(
+            frame: frame, interfaceIndex: interface, direction: direction, ingressInterfaceIndex: from,
+            vlanTag: vlan, timeNanoseconds: ticks << 30, tick: UInt32(ticks), cpu: 1)
+        packet.routedInterfaceIndex = route
+        return datapath.process(packet)
     }
 
     /// From the endpoint; the reason, or `.none` for a packet that passes.

@@ -106,7 +106,10 @@ struct ObjectTests {
         #expect(word.load().withRevision(42).word == 5 << 56 | 42)
         word.store(ConfirmDeadline(revision: 41, tick: 7))
         #expect(word.loadDeadline() == ConfirmDeadline(revision: 41, tick: 7))
-        #expect(try map.lookup(UInt32(0).abiBytes) == UInt64(5 << 56 | 41).abiBytes + UInt64(41 << 32 | 7).abiBytes)
+        word.store(tunnels: Tunnels(lanes: [20, 21]))
+        #expect(
+            try map.lookup(UInt32(0).abiBytes) == UInt64(5 << 56 | 41).abiBytes + UInt64(41 << 32 | 7).abiBytes
+                + UInt64(21 << 32 | 20).abiBytes)
         word.store(nil as ConfirmDeadline?)
         #expect(word.loadDeadline() == nil)
     }

@@ -372,6 +372,7 @@ static void fill(weir_u32 slot, bool friendly)
 	peer4(ipcache4, "10.0.0.10", TABLED, 0);
 	peer4(ipcache4, "10.0.0.11", FOE, 0);
 	peer4(ipcache4, "10.0.0.12", CALLER, 0);
+	peer4(ipcache4, "10.0.0.14", CALLER, WEIR_PEER_ENCRYPTED);
 	peer4(ipcache4, "10.0.0.13", 63, 0); /* beyond the array */
 	put(cidrs4, &cidr4, &peer);
 	peer.group = FRIEND;
@@ -899,6 +900,31 @@ static void confirmation(void)
 	commit(13);
 }
 
+/* What is of another node comes through a tunnel. The frames of IN come in by the loopback, whose index is 1. */
+static void encryption(void)
+{
+	struct weir_control word = { .word = 15, .tunnels = { 1, 0 } };
+	struct frame call = l4_4("10.0.0.14", ME4, PROTO_TCP, tcp(6300, 80, SYN));
+	struct frame answer = l4_4(ME4, "10.0.0.14", PROTO_TCP, tcp(80, 6300, SYN | ACK));
+	struct frame ack = l4_4("10.0.0.14", ME4, PROTO_TCP, tcp(6300, 80, ACK));
+	weir_u32 zero = 0;
+
+	put(map_fd("control"), &zero, &word);
+	IN("through the tunnel", call, PASS);
+	IN_FROM_HOST("in clear", call, WEIR_REASON_UNENCRYPTED);
+	OUT("no route leads to the tunnel", answer, WEIR_REASON_UNENCRYPTED);
+	IN("the flow goes on", ack, PASS);
+	word.tunnels[0] = WEIR_TUNNEL_ABSENT;
+	put(map_fd("control"), &zero, &word);
+	IN("the tunnel is gone", ack, WEIR_REASON_UNENCRYPTED);
+	word.tunnels[1] = 1;
+	put(map_fd("control"), &zero, &word);
+	IN("through the second lane", ack, PASS);
+	OUT("others in clear", l4_4(ME4, "10.0.0.9", PROTO_TCP, tcp(6301, 80, SYN)), PASS);
+	commit(17);
+	IN_FROM_HOST("nothing is to be encrypted", ack, PASS);
+}
+
 /* The node's record: on a device, and for what a local endpoint says to the node. */
 static void host_firewall(void)
 {
@@ -1154,6 +1180,7 @@ int main(int count, char **arguments)
 	reports();
 	audit();
 	confirmation();
+	encryption();
 	host_firewall();
 	timings();
 	mutations();
