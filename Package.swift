@@ -88,6 +88,7 @@ let package = Package(
             name: "WeirLoader",
             dependencies: [
                 "WeirABI", "WeirKernel", "WeirNetlink", "WeirModel", "WeirImage", "WeirMaps", "WeirFlow",
+                "WeirWireGuard",
                 "WeirEmulator",
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "SystemPackage", package: "swift-system"),

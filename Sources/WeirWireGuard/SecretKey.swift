@@ -53,3 +53,62 @@ internal import Glibc
         return key.flatMap { PublicKey(bytes: $0.publicKey.rawRepresentation) }
     }
 }
+
+/// Base64 without a copy that nobody wipes.
+extension SecretKey {
+    private static let textCount = 44
+    private static let alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
+
+    /// nil unless the text is 44 characters that stand for 32 bytes, and at most a newline.
+    package static func decode(base64 text: UnsafeRawBufferPointer) -> SecretKey? {
+        let hasNewline = unsafe text.count == Self.textCount + 1 && text[Self.textCount] == UInt8(ascii: "\n")
+        guard text.count == Self.textCount || hasNewline, unsafe text[43] == UInt8(ascii: "=") else {
+            return nil
+        }
+        var isValid = true
+        let key = unsafe SecretKey { bytes in
+            for group in 0..<11 {
+                var bits: UInt32 = 0
+                for place in 0..<4 {
+                    let character = unsafe text[group * 4 + place]
+                    let isPadding = group == 10 && place == 3
+                    guard let value = isPadding ? 0 : Self.alphabet.firstIndex(of: character) else {
+                        isValid = false
+                        return
+                    }
+                    bits = bits << 6 | UInt32(value)
+                }
+                for place in 0..<(group == 10 ? 2 : 3) {
+                    unsafe bytes[group * 3 + place] = UInt8(truncatingIfNeeded: bits >> UInt32(16 - 8 * place))
+                }
+                // What the last characters say beyond 32 bytes must be nothing.
+                if group == 10, bits & 0xff != 0 { isValid = false }
+            }
+        }
+        guard isValid else { return nil }
+        return key
+    }
+
+    /// The key as text and a newline, for the call's duration.
+    package func withBase64<Value>(_ body: (UnsafeRawBufferPointer) throws -> Value) rethrows -> Value {
+        try unsafe withUnsafeTemporaryAllocation(byteCount: Self.textCount + 1, alignment: 8) { text in
+            // SAFETY: the text is the allocation, and wiped before it ends.
+            defer { if let base = text.baseAddress { unsafe explicit_bzero(base, text.count) } }
+            unsafe withBytes { bytes in
+                for group in 0..<11 {
+                    let count = group == 10 ? 2 : 3
+                    var bits: UInt32 = 0
+                    for place in 0..<3 {
+                        bits = unsafe bits << 8 | (place < count ? UInt32(bytes[group * 3 + place]) : 0)
+                    }
+                    for place in 0..<4 {
+                        let value = Self.alphabet[Int(bits >> UInt32(18 - 6 * place) & 63)]
+                        unsafe text[group * 4 + place] = place > count ? UInt8(ascii: "=") : value
+                    }
+                }
+            }
+            unsafe text[Self.textCount] = UInt8(ascii: "\n")
+            return try unsafe body(UnsafeRawBufferPointer(text))
+        }
+    }
+}
