@@ -1,3 +1,4 @@
+import TestNetwork
 import Testing
 import WeirModel
 import WeirWireGuard
@@ -130,6 +131,37 @@ struct DevicePlanTests {
         #expect(peers[0].endpoint == nil)
         #expect(peers.allSatisfy { !$0.replacesAllowedIPs })
         #expect(plan.lines == ["~ peer b \(key(2)), -10.9.0.0/24"])
+    }
+
+    @Test("by way of nobody leaves a real device with the rest", .enabled(if: kernelTestsAreWanted))
+    func takenFromDevice() throws {
+        let device = try ThrowawayDevice()
+        let old = Self.lane(["10.7.1.0/24", "10.9.0.0/24"], ["10.7.2.0/24"])
+        let plan = DevicePlan(from: Self.state(old), to: Self.lane(["10.7.1.0/24"], ["10.7.2.0/24"]))
+        func set(_ words: [String]) throws {
+            let outcome = try device.wg(["set", device.interface] + words)
+            try #require(outcome.status == 0, "\(outcome.output)")
+        }
+        for peer in old.peers {
+            let prefixes = peer.allowedIPs.map(\.description).joined(separator: ",")
+            try set(["peer", peer.publicKey.base64, "allowed-ips", prefixes])
+        }
+        var seen: [[String]] = []
+        for change in plan.changes.flatMap(\.peers) {
+            // `wg` replaces the allowed IPs of whom it gives some: of a peer that comes, that are none.
+            try #require(change.kind != .update)
+            let prefixes = change.allowedIPs.map(\.description).joined(separator: ",")
+            try set(
+                ["peer", change.publicKey.base64]
+                    + (change.kind == .remove ? ["remove"] : ["allowed-ips", prefixes]))
+            seen.append(
+                try device.peers("allowed-ips").filter { line in
+                    old.peers.contains { line.hasPrefix($0.publicKey.base64) }
+                })
+        }
+        let rest = ["\(key(2).base64) 10.7.1.0/24", "\(key(3).base64) 10.7.2.0/24"]
+        #expect(seen == [rest, rest])
+        #expect(try device.peers("allowed-ips") == rest)
     }
 
     @Test("takes nobody away, where a run ended half-way, and uses it again")
