@@ -97,7 +97,7 @@ struct TunnelCompilerTests {
             node("a", "addresses: [192.0.2.10], podCIDRs: [10.7.0.0/24], \(wireguard(1))")
             + node("b", "addresses: [192.0.2.11], podCIDRs: [10.7.0.0/24, 10.8.0.0/24], \(wireguard(2))")
             + node("c", "addresses: [192.0.2.12], podCIDRs: [10.8.0.0/24], \(wireguard(3))")
-            + pod("x", on: "b", "10.7.0.9") + pod("y", on: "c", "10.8.0.9") + pod("own", on: "a", "10.7.0.2")
+            + pod("x", on: "b", "10.7.0.9") + pod("y", on: "c", "10.8.0.9")
         let compiled = Compiled(text, options: TunnelOptions(allowedIPs: .pods))
         let configuration = try #require(compiled.configuration)
         #expect(compiled.findings.map(\.id) == [.tunnelOverlap])
