@@ -55,7 +55,8 @@ let package = Package(
             dependencies: ["WeirDiagnostics", "WeirSyntax", "WeirModel", "WeirMaps", "WeirImage", "WeirCompiler"],
             swiftSettings: strict),
         .target(
-            name: "WeirWireGuard", dependencies: ["WeirModel", .product(name: "Crypto", package: "swift-crypto")],
+            name: "WeirWireGuard",
+            dependencies: ["WeirDiagnostics", "WeirModel", .product(name: "Crypto", package: "swift-crypto")],
             swiftSettings: strict),
         .target(name: "WeirFlow", dependencies: ["WeirModel", "WeirImage"], swiftSettings: strict),
         .target(
@@ -101,7 +102,8 @@ let package = Package(
             dependencies: [
                 "CStart", "WeirABI", "WeirDiagnostics", "WeirSyntax", "WeirModel", "WeirPolicy", "WeirInventory",
                 "WeirMaps",
-                "WeirImage", "WeirCompiler", "WeirLint", "WeirFlow", "WeirEmulator", "WeirKernel", "WeirLoader",
+                "WeirImage", "WeirCompiler", "WeirLint", "WeirWireGuard", "WeirFlow", "WeirEmulator", "WeirKernel",
+                "WeirLoader",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ],
@@ -173,6 +175,13 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(
             name: "WeirNetlinkTests", dependencies: ["WeirNetlink", "WeirModel", "TestNetwork"],
+            swiftSettings: strict),
+        .testTarget(
+            name: "WeirWireGuardTests",
+            dependencies: [
+                "WeirWireGuard", "WeirDiagnostics", "WeirInventory", "WeirModel", "WeirSyntax", "InputTestSupport",
+                "TestNetwork", "WeirTestSupport",
+            ],
             swiftSettings: strict),
         .testTarget(
             name: "WeirLoaderTests",

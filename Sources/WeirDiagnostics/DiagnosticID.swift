@@ -72,4 +72,16 @@ package enum DiagnosticID: String, Sendable, CaseIterable, Codable {
     case uncoveredEndpoint = "uncovered-endpoint"
     case serviceWithoutBackends = "service-without-backends"
     case capacity = "capacity"
+
+    // Tunnels between nodes: weir wireguard
+    case missingWireGuardKey = "missing-wireguard-key"
+    case invalidWireGuardKey = "invalid-wireguard-key"
+    case duplicateWireGuardKey = "duplicate-wireguard-key"
+    case unchangedNextKey = "unchanged-next-key"
+    case oneSidedPresharedKey = "one-sided-preshared-key"
+    case invalidEndpoint = "invalid-endpoint"
+    case missingEndpoint = "missing-endpoint"
+    case unreachableFamily = "unreachable-family"
+    case tunnelOverlap = "tunnel-overlap"
+    case tunnelMTU = "tunnel-mtu"
 }

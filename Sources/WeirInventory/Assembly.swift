@@ -43,7 +43,8 @@ struct Assembly {
         main.labels.merge(supplement.labels) { own, _ in own }
         main.addresses += supplement.addresses
         main.podCIDRs += supplement.podCIDRs
-        main.wireGuard = main.wireGuard ?? supplement.wireGuard
+        main.internalAddresses += supplement.internalAddresses
+        main.wireGuard = main.wireGuard.filled(from: supplement.wireGuard)
         nodes[draft.name] = main
     }
 
@@ -52,6 +53,7 @@ struct Assembly {
         if documentsAreSound { resolveNodes(&diagnostics) }
         checkAddresses(&diagnostics)
         checkInterfaces(&diagnostics)
+        checkKeys(&diagnostics)
         if documentsAreSound { checkSlices(&diagnostics) }
         return Inventory(
             endpoints: endpoints.map(endpoint), nodes: nodes.values.map(node) + nodesWithoutDocument,
@@ -79,10 +81,14 @@ struct Assembly {
     }
 
     private func node(_ draft: NodeDraft) -> Node {
-        Node(
-            name: draft.name, labels: draft.labels, addresses: Array(Set(draft.addresses.map(\.address))),
+        let addresses = Set(draft.addresses.map(\.address))
+        // Where all are internal, the documents do not tell them apart.
+        let internalAddresses = Set(draft.internalAddresses)
+        return Node(
+            name: draft.name, labels: draft.labels, addresses: Array(addresses),
             podCIDRs: Array(Set(draft.podCIDRs)), isKubeAPIServer: draft.isKubeAPIServer,
-            wireGuard: draft.wireGuard, location: draft.location)
+            internalAddresses: internalAddresses == addresses ? [] : Array(internalAddresses),
+            wireGuard: draft.wireGuard.peer, location: draft.location)
     }
 
     /// The Service `default/kubernetes` is the API server's own.
@@ -181,6 +187,16 @@ struct Assembly {
                 .duplicateAddress, "\(address) belongs to \(first.owner) and to \(entry.owner)",
                 at: entry.claim.location,
                 notes: [Diagnostic.Note("\(first.owner) is here", at: first.claim.location)])
+        }
+    }
+
+    /// A key that is to come needs one that is there.
+    private func checkKeys(_ diagnostics: inout DiagnosticsCollector) {
+        for node in nodes.values where node.wireGuard.publicKey == nil {
+            guard let next = node.wireGuard.nextPublicKey else { continue }
+            diagnostics.warning(
+                .missingField, "node \(node.name) publishes its next WireGuard key and not the one in use",
+                at: next.location)
         }
     }
 

@@ -33,10 +33,40 @@ struct NodeDraft {
     var addresses: [LocatedAddress]
     var podCIDRs: [Prefix]
     var isKubeAPIServer: Bool
-    var wireGuard: Node.WireGuardPeer?
+    /// Those of `addresses` by which other nodes reach it.
+    var internalAddresses: [IPAddress] = []
+    var wireGuard = WireGuardDraft()
     var location: SourceLocation
     /// A CiliumNode only adds to the Node of its name.
     var isSupplement: Bool
+}
+
+/// What one document says about a node's tunnel. A Node and a CiliumNode may each have a part of it.
+struct WireGuardDraft {
+    var publicKey: Cursor.Text?
+    var nextPublicKey: Cursor.Text?
+    var endpoint: String?
+    var presharedKeyFile: String?
+    var persistentKeepalive: Int?
+    var mtu: Int?
+
+    /// What the other has and this one lacks. Only the keys can be in both.
+    func filled(from other: Self) -> Self {
+        var copy = self
+        copy.publicKey = publicKey ?? other.publicKey
+        copy.nextPublicKey = nextPublicKey ?? other.nextPublicKey
+        return copy
+    }
+
+    /// nil without a key.
+    var peer: Node.WireGuardPeer? {
+        publicKey.map {
+            Node.WireGuardPeer(
+                publicKey: $0.text, nextPublicKey: nextPublicKey?.text, endpoint: endpoint,
+                presharedKeyFile: presharedKeyFile, persistentKeepalive: persistentKeepalive, mtu: mtu,
+                location: $0.location)
+        }
+    }
 }
 
 /// An address that a packet of one owner can carry; anything else is reported.

@@ -61,38 +61,55 @@ func decodeNode(_ object: Cursor, _ metadata: Metadata, _ diagnostics: inout Dia
     let spec = object["spec"]
     var podCIDRs = decodePodCIDRs(spec?["podCIDRs"], &diagnostics)
     if let single = spec?["podCIDR"], let prefix = decodePodCIDR(single, &diagnostics) { podCIDRs.append(prefix) }
+    let addresses = decodeTypedAddresses(
+        object["status"]?["addresses"], key: "address", types: ["InternalIP", "ExternalIP"], &diagnostics)
     return NodeDraft(
-        name: metadata.name, labels: metadata.labelDictionary,
-        addresses: decodeTypedAddresses(
-            object["status"]?["addresses"], key: "address", types: ["InternalIP", "ExternalIP"], &diagnostics),
-        podCIDRs: podCIDRs, isKubeAPIServer: false, location: metadata.location, isSupplement: false)
+        name: metadata.name, labels: metadata.labelDictionary, addresses: addresses.map(\.address),
+        podCIDRs: podCIDRs, isKubeAPIServer: false, internalAddresses: internalAddresses(addresses),
+        wireGuard: decodeKeys(object, &diagnostics), location: metadata.location, isSupplement: false)
 }
 
 func decodeCiliumNode(
     _ object: Cursor, _ metadata: Metadata, _ diagnostics: inout DiagnosticsCollector
 ) -> NodeDraft {
     let spec = object["spec"]
-    // Cilium publishes it for its peers; the port is the same on all nodes.
-    let publicKey = object["metadata"]?["annotations"]?["network.cilium.io/wg-pub-key"]?.string(&diagnostics)
+    let addresses = decodeTypedAddresses(
+        spec?["addresses"], key: "ip", types: ["InternalIP", "ExternalIP", "CiliumInternalIP"], &diagnostics)
     return NodeDraft(
-        name: metadata.name, labels: metadata.labelDictionary,
-        addresses: decodeTypedAddresses(
-            spec?["addresses"], key: "ip", types: ["InternalIP", "ExternalIP", "CiliumInternalIP"], &diagnostics),
+        name: metadata.name, labels: metadata.labelDictionary, addresses: addresses.map(\.address),
         podCIDRs: decodePodCIDRs(spec?["ipam"]?["podCIDRs"], &diagnostics)
             + decodePodCIDRs(spec?["podCIDRs"], &diagnostics),
-        isKubeAPIServer: false,
-        wireGuard: publicKey.flatMap { $0.isEmpty ? nil : Node.WireGuardPeer(publicKey: $0, endpoint: nil) },
-        location: metadata.location, isSupplement: true)
+        isKubeAPIServer: false, internalAddresses: internalAddresses(addresses),
+        wireGuard: decodeKeys(object, &diagnostics), location: metadata.location, isSupplement: true)
+}
+
+/// Annotations: the key in use is where Cilium publishes it for its peers.
+private func decodeKeys(_ object: Cursor, _ diagnostics: inout DiagnosticsCollector) -> WireGuardDraft {
+    let annotations = object["metadata"]?["annotations"]
+    func key(_ name: String) -> Cursor.Text? {
+        guard let written = annotations?[name], let text = written.string(&diagnostics), !text.isEmpty else {
+            return nil
+        }
+        return Cursor.Text(text: text, location: written.location)
+    }
+    return WireGuardDraft(
+        publicKey: key("network.cilium.io/wg-pub-key"), nextPublicKey: key("weir.dev/next-wg-public-key"))
+}
+
+private typealias TypedAddress = (type: String, address: LocatedAddress)
+
+private func internalAddresses(_ addresses: [TypedAddress]) -> [IPAddress] {
+    addresses.filter { $0.type == "InternalIP" }.map(\.address.address)
 }
 
 /// Names of the node (`Hostname`, `InternalDNS`) stand in the same list.
 private func decodeTypedAddresses(
     _ list: Cursor?, key: String, types: [String], _ diagnostics: inout DiagnosticsCollector
-) -> [LocatedAddress] {
+) -> [TypedAddress] {
     (list?.list(&diagnostics) ?? []).compactMap { entry in
         guard let type = entry["type"]?.string(&diagnostics), types.contains(type), let address = entry[key] else {
             return nil
         }
-        return decodeAddress(address, &diagnostics)
+        return decodeAddress(address, &diagnostics).map { (type, $0) }
     }
 }

@@ -65,13 +65,22 @@ package struct ReducedInventory {
     private static func document(_ node: Node) -> Members {
         var spec: Members = []
         if !node.addresses.isEmpty { spec.append(("addresses", list(node.addresses))) }
+        if !node.internalAddresses.isEmpty { spec.append(("internalAddresses", list(node.internalAddresses))) }
         if !node.podCIDRs.isEmpty { spec.append(("podCIDRs", list(node.podCIDRs))) }
         if node.isKubeAPIServer { spec.append(("kubeAPIServer", .boolean(true))) }
-        if let peer = node.wireGuard {
-            let endpoint = peer.endpoint.map { [(key: "endpoint", value: WrittenValue.text($0))] } ?? []
-            spec.append(("wireguard", .object([("publicKey", .text(peer.publicKey))] + endpoint)))
-        }
+        if let peer = node.wireGuard { spec.append(("wireguard", .object(members(peer)))) }
         return document("Node", metadata: metadata(node.name, node.labels), spec: spec)
+    }
+
+    private static func members(_ peer: Node.WireGuardPeer) -> Members {
+        let members: [(key: String, value: WrittenValue?)] = [
+            ("publicKey", .text(peer.publicKey)), ("nextPublicKey", peer.nextPublicKey.map(WrittenValue.text)),
+            ("endpoint", peer.endpoint.map(WrittenValue.text)),
+            ("presharedKeyFile", peer.presharedKeyFile.map(WrittenValue.text)),
+            ("persistentKeepalive", peer.persistentKeepalive.map(WrittenValue.number)),
+            ("mtu", peer.mtu.map(WrittenValue.number)),
+        ]
+        return members.compactMap { key, value in value.map { (key, $0) } }
     }
 
     private static func document(_ service: Service) -> Members {

@@ -78,28 +78,44 @@ func decodeWeirNode(
     let parts = decodeParts(document, defaultNamespace: nil, &names, &diagnostics)
     guard let metadata = parts.metadata, var specFields = parts.spec else { return nil }
     let addresses = specFields.optional("addresses")
+    let internalAddresses = specFields.optional("internalAddresses")
     let podCIDRs = specFields.optional("podCIDRs")
     let isKubeAPIServer = specFields.optional("kubeAPIServer")
     let wireguard = specFields.optional("wireguard")
     specFields.reportUnknown(&diagnostics)
+    let all = (addresses?.list(&diagnostics) ?? []).compactMap { decodeAddress($0, &diagnostics) }
+    let reached = (internalAddresses?.list(&diagnostics) ?? []).compactMap { decodeAddress($0, &diagnostics) }
+    for inner in reached where !all.contains(where: { $0.address == inner.address }) {
+        diagnostics.error(
+            .invalidAddress, "\(inner.address) is not among the node's addresses; add it there", at: inner.location)
+    }
     return NodeDraft(
-        name: metadata.name, labels: metadata.labelDictionary,
-        addresses: (addresses?.list(&diagnostics) ?? []).compactMap { decodeAddress($0, &diagnostics) },
+        name: metadata.name, labels: metadata.labelDictionary, addresses: all,
         podCIDRs: decodePodCIDRs(podCIDRs, &diagnostics),
         isKubeAPIServer: isKubeAPIServer?.boolean(&diagnostics) ?? false,
-        wireGuard: decodeWireGuard(wireguard, &diagnostics), location: metadata.location, isSupplement: false)
+        internalAddresses: reached.map(\.address), wireGuard: decodeWireGuard(wireguard, &diagnostics),
+        location: metadata.location, isSupplement: false)
 }
 
 /// Shape only; `weir wireguard` reads the values.
-private func decodeWireGuard(
-    _ cursor: Cursor?, _ diagnostics: inout DiagnosticsCollector
-) -> Node.WireGuardPeer? {
-    guard var fields = cursor?.fields(&diagnostics) else { return nil }
-    let key = fields.required("publicKey", &diagnostics)
-    let endpoint = decodeName(fields.optional("endpoint"), &diagnostics) { !$0.isEmpty }
+private func decodeWireGuard(_ cursor: Cursor?, _ diagnostics: inout DiagnosticsCollector) -> WireGuardDraft {
+    guard var fields = cursor?.fields(&diagnostics) else { return WireGuardDraft() }
+    let publicKey = fields.required("publicKey", &diagnostics)
+    let nextPublicKey = fields.optional("nextPublicKey")
+    let endpoint = fields.optional("endpoint")
+    let presharedKeyFile = fields.optional("presharedKeyFile")
+    let persistentKeepalive = fields.optional("persistentKeepalive")
+    let mtu = fields.optional("mtu")
     fields.reportUnknown(&diagnostics)
-    guard let publicKey = decodeName(key, &diagnostics, isValid: { !$0.isEmpty }) else { return nil }
-    return Node.WireGuardPeer(publicKey: publicKey, endpoint: endpoint)
+    func text(_ cursor: Cursor?) -> Cursor.Text? {
+        decodeName(cursor, &diagnostics) { !$0.isEmpty }.flatMap { text in
+            cursor.map { Cursor.Text(text: text, location: $0.location) }
+        }
+    }
+    return WireGuardDraft(
+        publicKey: text(publicKey), nextPublicKey: text(nextPublicKey), endpoint: text(endpoint)?.text,
+        presharedKeyFile: text(presharedKeyFile)?.text,
+        persistentKeepalive: persistentKeepalive?.integer(&diagnostics), mtu: mtu?.integer(&diagnostics))
 }
 
 /// Labels only.

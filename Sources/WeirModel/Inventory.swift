@@ -57,30 +57,50 @@ package struct Node: Hashable, Sendable {
     package var podCIDRs: [Prefix]
     /// Marked as serving the Kubernetes API.
     package var isKubeAPIServer: Bool
+    /// Those of `addresses` by which other nodes reach it, sorted; empty where no document tells them apart.
+    package var internalAddresses: [IPAddress]
     package var wireGuard: WireGuardPeer?
     package var location: SourceLocation
 
-    /// What other nodes need for a tunnel to it, as written.
+    /// What other nodes need for a tunnel to it, as written; `weir wireguard` reads the values.
     package struct WireGuardPeer: Hashable, Sendable {
         package var publicKey: String
-        /// `ADDRESS:PORT`; nil where only the key is known.
+        /// The key that it is about to use, published ahead.
+        package var nextPublicKey: String?
+        /// `ADDRESS:PORT`; nil where its address and the common port are meant.
         package var endpoint: String?
+        /// A path on whichever node reads this, never the key itself.
+        package var presharedKeyFile: String?
+        /// Seconds.
+        package var persistentKeepalive: Int?
+        /// Of its network device, not of the tunnel.
+        package var mtu: Int?
+        package var location: SourceLocation
 
-        package init(publicKey: String, endpoint: String?) {
+        package init(
+            publicKey: String, nextPublicKey: String? = nil, endpoint: String? = nil, presharedKeyFile: String? = nil,
+            persistentKeepalive: Int? = nil, mtu: Int? = nil, location: SourceLocation
+        ) {
             self.publicKey = publicKey
+            self.nextPublicKey = nextPublicKey
             self.endpoint = endpoint
+            self.presharedKeyFile = presharedKeyFile
+            self.persistentKeepalive = persistentKeepalive
+            self.mtu = mtu
+            self.location = location
         }
     }
 
     package init(
         name: String, labels: [String: String], addresses: [IPAddress], podCIDRs: [Prefix], isKubeAPIServer: Bool,
-        wireGuard: WireGuardPeer? = nil, location: SourceLocation
+        internalAddresses: [IPAddress] = [], wireGuard: WireGuardPeer? = nil, location: SourceLocation
     ) {
         self.name = name
         self.labels = labels
         self.addresses = addresses.sorted()
         self.podCIDRs = podCIDRs.sorted()
         self.isKubeAPIServer = isKubeAPIServer
+        self.internalAddresses = internalAddresses.sorted()
         self.wireGuard = wireGuard
         self.location = location
     }

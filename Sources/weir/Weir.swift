@@ -23,7 +23,7 @@ struct Weir: ParsableCommand {
             CompileCommand.self, LintCommand.self, InventoryCommand.self, VerdictCommand.self, ApplyCommand.self,
             ConfirmCommand.self, RollbackCommand.self,
             StatusCommand.self,
-            DetachCommand.self, DoctorCommand.self, VersionCommand.self,
+            DetachCommand.self, DoctorCommand.self, WireGuardCommand.self, VersionCommand.self,
         ])
 
     /// As the process got them: `CommandLine` reads /proc, which a chroot need not have.

@@ -5,7 +5,7 @@ import Testing
 struct ContractTests {
     static let commands = [
         "compile", "lint", "inventory", "verdict", "apply", "rollback", "status", "detach",
-        "doctor", "version",
+        "doctor", "wireguard", "version",
     ]
 
     struct StatusCase: CustomTestStringConvertible {

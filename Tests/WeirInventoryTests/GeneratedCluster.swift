@@ -74,10 +74,15 @@ struct GeneratedCluster {
     private mutating func addNode(_ name: String) {
         let own = address()
         if chance(30) {
-            let wireguard = chance(50) ? "wireguard: {publicKey: \(quoted("4yK=")), endpoint: '192.0.2.1:1'}, " : ""
+            let more = ["mtu: 1400", "persistentKeepalive: 5", "nextPublicKey: x", "presharedKeyFile: /k"]
+                .filter { _ in chance(30) }.map { ", " + $0 }.joined()
+            let wireguard =
+                chance(50)
+                ? "wireguard: {publicKey: \(quoted("4yK=")), endpoint: '192.0.2.1:1'\(more)}, " : ""
+            let inner = chance(30) ? "internalAddresses: [\(own)], " : ""
             add(
                 "weir.dev/v1", "Node", "{name: \(name), labels: \(labels())}",
-                "spec: {\(wireguard)addresses: [\(own)], kubeAPIServer: \(chance(50))}")
+                "spec: {\(inner)\(wireguard)addresses: [\(own), \(address())], kubeAPIServer: \(chance(50))}")
             return
         }
         add(

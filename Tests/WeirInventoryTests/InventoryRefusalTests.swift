@@ -92,6 +92,17 @@ import WeirDiagnostics
         Refusal("for a bad pod CIDR", .invalidCIDR, node("podCIDRs: [⟦10.0.0.0]")),
         Refusal("for a WireGuard block without a key", .missingField, node("wireguard: ⟦{endpoint: '192.0.2.1:1'}")),
         Refusal(
+            "for an MTU that is no number", .wrongType, node("wireguard: {publicKey: x, mtu: ⟦large}")),
+        Refusal(
+            "for a keepalive that is no number", .wrongType,
+            node("wireguard: {publicKey: x, persistentKeepalive: ⟦'25'}")),
+        Refusal(
+            "for an empty next key", .invalidValue, node("wireguard: {publicKey: x, nextPublicKey: ⟦''}"),
+            says: "nextPublicKey"),
+        Refusal(
+            "for an internal address that the node does not have", .invalidAddress,
+            node("addresses: [10.0.0.1], internalAddresses: [⟦10.0.0.2]"), says: "add it there"),
+        Refusal(
             "for an unknown field in the WireGuard block", .unknownField, node("wireguard: {publicKey: x, ⟦port: 1}")),
         Refusal(
             "for two live pods with one address", .duplicateAddress,

@@ -71,10 +71,23 @@ private func prefixes(_ texts: String...) -> [Prefix] { texts.compactMap { Prefi
             ])
     }
 
+    @Test("warns about a next WireGuard key without one in use") func nextKeyAlone() {
+        let taken = Taken(
+            Sample(
+                """
+                {apiVersion: v1, kind: Node, metadata: {name: b, annotations: {weir.dev/next-wg-public-key: ⟦e=}}}
+                """, path: "s"))
+        #expect(taken.findings.map(\.id) == [.missingField])
+        #expect(taken.findings.first?.severity == .warning)
+        #expect(taken.findings.first?.location == SourceLocation(path: "s", line: 1, column: 93))
+        #expect(taken.inventory.nodes.first?.wireGuard == nil)
+    }
+
     @Test("merges Node and CiliumNode") func node() throws {
         let node = try #require(taken.inventory.nodes.first)
         #expect(taken.inventory.nodes.count == 1)
         #expect(node.addresses == addresses("192.0.2.10", "203.0.113.20", "10.7.0.200"))
+        #expect(node.internalAddresses == addresses("192.0.2.10"))
         #expect(node.podCIDRs == prefixes("10.7.0.0/24", "10.7.1.0/24", "fd07::/64"))
         #expect(node.labels == ["kubernetes.io/hostname": "node-a", "rack": "r1"])
         #expect(!node.isKubeAPIServer)

@@ -22,6 +22,7 @@ extension Inventory {
             nodes: nodes.map {
                 var copy = $0
                 copy.location = nowhere
+                copy.wireGuard?.location = nowhere
                 return copy
             }, kubeAPIServerAddresses: kubeAPIServerAddresses,
             services: services.map {
@@ -183,16 +184,23 @@ extension Inventory {
             Taken(
                 Sample(
                     """
-                    {apiVersion: weir.dev/v1, kind: Node, metadata: {name: a}, spec: {wireguard: {publicKey: k=, endpoint: 'x:1'}}}
+                    {apiVersion: weir.dev/v1, kind: Node, metadata: {name: a}, spec: {wireguard: {publicKey: k=, endpoint: 'x:1',
+                     mtu: 9000, persistentKeepalive: 25, nextPublicKey: n=, presharedKeyFile: /etc/psk}}}
                     ---
                     {apiVersion: cilium.io/v2, kind: CiliumNode, metadata: {name: b, annotations: {network.cilium.io/wg-pub-key: c=}}}
                     ---
-                    {apiVersion: v1, kind: Node, metadata: {name: b}}
+                    {apiVersion: v1, kind: Node, metadata: {name: b, annotations: {weir.dev/next-wg-public-key: e=}}}
                     ---
                     {apiVersion: cilium.io/v2, kind: CiliumNode, metadata: {name: a, annotations: {network.cilium.io/wg-pub-key: d=}}}
+                    ---
+                    {apiVersion: v1, kind: Node, metadata: {name: c, annotations: {network.cilium.io/wg-pub-key: f=}}}
                     """)
             ).inventory)
-        #expect(text.contains("spec: {wireguard: {publicKey: \"k=\", endpoint: \"x:1\"}}"))
-        #expect(text.contains("spec: {wireguard: {publicKey: \"c=\"}}"))
+        let own =
+            "{publicKey: \"k=\", nextPublicKey: \"n=\", endpoint: \"x:1\", presharedKeyFile: \"/etc/psk\", "
+            + "persistentKeepalive: 25, mtu: 9000}"
+        #expect(text.contains("spec: {wireguard: \(own)}"))
+        #expect(text.contains("spec: {wireguard: {publicKey: \"c=\", nextPublicKey: \"e=\"}}"))
+        #expect(text.contains("spec: {wireguard: {publicKey: \"f=\"}}"))
     }
 }

@@ -22,6 +22,16 @@ struct GoldenDiagnosticsTests {
         .invalidBundle: "WeirCommandTests/NodeTests.swift",
         .unmatchedRule: "WeirLintTests/ClusterTests.swift",
         .capacity: "WeirLintTests/ClusterTests.swift",
+        .missingWireGuardKey: "WeirWireGuardTests/TunnelDiagnosticsTests.swift",
+        .invalidWireGuardKey: "WeirWireGuardTests/TunnelDiagnosticsTests.swift",
+        .duplicateWireGuardKey: "WeirWireGuardTests/TunnelDiagnosticsTests.swift",
+        .unchangedNextKey: "WeirWireGuardTests/TunnelDiagnosticsTests.swift",
+        .oneSidedPresharedKey: "WeirWireGuardTests/TunnelDiagnosticsTests.swift",
+        .invalidEndpoint: "WeirWireGuardTests/TunnelDiagnosticsTests.swift",
+        .missingEndpoint: "WeirWireGuardTests/TunnelDiagnosticsTests.swift",
+        .unreachableFamily: "WeirWireGuardTests/TunnelDiagnosticsTests.swift",
+        .tunnelOverlap: "WeirWireGuardTests/TunnelDiagnosticsTests.swift",
+        .tunnelMTU: "WeirWireGuardTests/TunnelDiagnosticsTests.swift",
     ]
 
     private static let directory = "\(Fixtures.directory)/diagnostics"
