@@ -174,7 +174,8 @@ let package = Package(
             ],
             swiftSettings: strict),
         .testTarget(
-            name: "WeirNetlinkTests", dependencies: ["WeirNetlink", "WeirModel", "TestNetwork"],
+            name: "WeirNetlinkTests",
+            dependencies: ["WeirNetlink", "WeirModel", "WeirWireGuard", "TestNetwork", "WeirTestSupport"],
             swiftSettings: strict),
         .testTarget(
             name: "WeirWireGuardTests",

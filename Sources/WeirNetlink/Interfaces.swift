@@ -39,6 +39,7 @@ package struct NetworkInterface: Hashable, Sendable {
     package var peerNamespaceID: Int32?
     /// The bridge or bond it belongs to.
     package var master: UInt32?
+    package var mtu: UInt32
 
     /// Whether it is one end of a pair: what goes in here comes out at exactly one other interface.
     package var isPairEnd: Bool { (kind == "veth" || kind == "netkit") && peerIndex != nil }
@@ -49,6 +50,12 @@ package struct InterfaceAddress: Hashable, Sendable {
     package var interface: UInt32
     package var address: IPAddress
     package var prefixLength: Int
+
+    package init(interface: UInt32, address: IPAddress, prefixLength: Int) {
+        self.interface = interface
+        self.address = address
+        self.prefixLength = prefixLength
+    }
 }
 
 /// What the kernel would do with a packet to an address.
@@ -95,7 +102,7 @@ package struct Netlink: Sendable {
                 isUp: link.flags & UInt32(IFF_UP) != 0, link: LinkLayer(hardware: link.hardware),
                 peerIndex: link.peer_ifindex == 0 ? nil : link.peer_ifindex,
                 peerNamespaceID: link.peer_netns_id < 0 ? nil : link.peer_netns_id,
-                master: link.master == 0 ? nil : link.master)
+                master: link.master == 0 ? nil : link.master, mtu: link.mtu)
         }
         .sorted { $0.index < $1.index }
     }

@@ -1,6 +1,7 @@
+internal import Glibc
 package import SystemPackage
 
-/// rtnetlink or a namespace refused something.
+/// The kernel, a namespace or a WireGuard device refused something.
 package struct NetlinkError: Error, Hashable, Sendable, CustomStringConvertible {
     /// A verb phrase: "list".
     package var operation: String
@@ -23,4 +24,9 @@ package struct NetlinkError: Error, Hashable, Sendable, CustomStringConvertible 
     package var description: String {
         "cannot \(operation) \(object): \(errno)" + (hint.map { " (\($0))" } ?? "")
     }
+}
+
+extension Errno {
+    /// ENODEV, for which swift-system has the words of another system.
+    package static var noSuchDevice: Errno { Errno(rawValue: Glibc.ENODEV) }
 }
