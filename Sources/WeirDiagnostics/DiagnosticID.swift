@@ -77,7 +77,6 @@ package enum DiagnosticID: String, Sendable, CaseIterable, Codable {
     case missingWireGuardKey = "missing-wireguard-key"
     case invalidWireGuardKey = "invalid-wireguard-key"
     case duplicateWireGuardKey = "duplicate-wireguard-key"
-    case unchangedNextKey = "unchanged-next-key"
     case oneSidedPresharedKey = "one-sided-preshared-key"
     case invalidEndpoint = "invalid-endpoint"
     case missingEndpoint = "missing-endpoint"

@@ -24,15 +24,18 @@ extension Loader {
     @discardableResult
     package func refreshTunnels() throws(LoaderError) -> Tunnels? {
         try bordered {
-            try state.locked(timeout: options.lockTimeout) {
-                guard try Files.exists(layout.root), try !isReleased() else { return nil }
-                try requireSameABI()
-                let maps = try PinnedMaps(pinnedIn: layout.root)
-                let present = try presentTunnels()
-                try ControlWord(try maps(.control)).store(tunnels: present)
-                return present
-            }
+            try state.locked(timeout: options.lockTimeout) { try refreshTunnelsLocked() }
         }
+    }
+
+    @discardableResult
+    func refreshTunnelsLocked() throws -> Tunnels? {
+        guard try Files.exists(layout.root), try !isReleased() else { return nil }
+        try requireSameABI()
+        let maps = try PinnedMaps(pinnedIn: layout.root)
+        let present = try presentTunnels()
+        try ControlWord(try maps(.control)).store(tunnels: present)
+        return present
     }
 
     /// Why packets between pods of different nodes are dropped, whatever the policy.

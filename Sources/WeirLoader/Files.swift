@@ -39,6 +39,14 @@ enum Files {
         try synchronize(directory: parent(path))
     }
 
+    /// Writes into what is there: a file of /proc.
+    static func overwrite(_ bytes: [UInt8], _ path: String) throws(FileError) {
+        do {
+            let file = try FileDescriptor.open(FilePath(path), .writeOnly, options: .closeOnExec)
+            _ = try file.closeAfter { try file.writeAll(bytes) }
+        } catch { throw FileError("write", path, errno: error as? Errno ?? .ioError) }
+    }
+
     private static func writeThrough(_ bytes: [UInt8], to path: String) throws(FileError) {
         do {
             let file = try FileDescriptor.open(

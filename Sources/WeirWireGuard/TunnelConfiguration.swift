@@ -114,6 +114,11 @@ extension TunnelConfiguration {
         package var peers: [Peer]
     }
 
+    /// Seconds. While keys rotate, a lane must have answered before anything is sent on it, so each asks by itself.
+    package static let rotationKeepalive: UInt16 = 25
+
+    package var isRotating: Bool { interfaces.count > 1 }
+
     package var lanes: [Lane] {
         interfaces.enumerated().map { index, interface in
             func key(_ current: PublicKey, _ next: PublicKey?) -> PublicKey { index == 0 ? current : next ?? current }
@@ -125,7 +130,9 @@ extension TunnelConfiguration {
                     Lane.Peer(
                         node: peer.node, publicKey: key(peer.publicKey, peer.nextPublicKey),
                         endpoint: peer.endpoint.map { PeerEndpoint(address: $0.address, port: $0.port &+ offset) },
-                        allowedIPs: peer.allowedIPs, persistentKeepalive: peer.persistentKeepalive,
+                        allowedIPs: peer.allowedIPs,
+                        persistentKeepalive: isRotating && peer.persistentKeepalive == 0
+                            ? Self.rotationKeepalive : peer.persistentKeepalive,
                         presharedKeyFile: peer.presharedKeyFile)
                 })
         }

@@ -23,16 +23,10 @@ struct TunnelNode {
         let written = node.wireGuard
         let location = written?.location ?? node.location
         publicKey = written.flatMap { Self.key($0.publicKey, "public key", of: node.name, at: location, &diagnostics) }
-        var next = written?.nextPublicKey.flatMap {
+        // At a rotation's end it is the one in use, until every node sends on the first lane again.
+        nextPublicKey = written?.nextPublicKey.flatMap {
             Self.key($0, "next public key", of: node.name, at: location, &diagnostics)
         }
-        if let current = publicKey, next == current {
-            diagnostics.warning(
-                .unchangedNextKey, "the next public key of node \(node.name) is the one in use; take it out",
-                at: location)
-            next = nil
-        }
-        nextPublicKey = next
         endpoint = written?.endpoint.flatMap { Self.endpoint($0, of: node.name, at: location, &diagnostics) }
         presharedKeyFile = written?.presharedKeyFile.flatMap {
             Self.presharedKeyFile($0, of: node.name, at: location, &diagnostics)

@@ -10,7 +10,7 @@ struct TunnelOverlaps {
     func checkKeys(_ diagnostics: inout DiagnosticsCollector) {
         var owners: [PublicKey: TunnelNode] = [:]
         for node in nodes {
-            for key in [node.publicKey, node.nextPublicKey].compactMap(\.self) {
+            for key in Set([node.publicKey, node.nextPublicKey].compactMap(\.self)).sorted() {
                 guard let first = owners[key] else {
                     owners[key] = node
                     continue

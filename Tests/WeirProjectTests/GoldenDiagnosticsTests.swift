@@ -25,7 +25,6 @@ struct GoldenDiagnosticsTests {
         .missingWireGuardKey: "WeirWireGuardTests/TunnelDiagnosticsTests.swift",
         .invalidWireGuardKey: "WeirWireGuardTests/TunnelDiagnosticsTests.swift",
         .duplicateWireGuardKey: "WeirWireGuardTests/TunnelDiagnosticsTests.swift",
-        .unchangedNextKey: "WeirWireGuardTests/TunnelDiagnosticsTests.swift",
         .oneSidedPresharedKey: "WeirWireGuardTests/TunnelDiagnosticsTests.swift",
         .invalidEndpoint: "WeirWireGuardTests/TunnelDiagnosticsTests.swift",
         .missingEndpoint: "WeirWireGuardTests/TunnelDiagnosticsTests.swift",

@@ -51,9 +51,6 @@ struct TunnelDiagnosticsTests {
             "for a next key that is another node's", .duplicateWireGuardKey,
             peer(marked(2, "nextPublicKey: \"\(key(1).base64)\"")), says: "a and b"),
         Case(
-            "for a next key that is the one in use", .unchangedNextKey, .warning,
-            peer(marked(2, "nextPublicKey: \"\(key(2).base64)\"")), says: "take it out"),
-        Case(
             "for this node without a key", .missingWireGuardKey,
             node("⟦a", "addresses: [192.0.2.10]") + node("b", "addresses: [192.0.2.11], \(wireguard(2))"),
             says: "for which this is"),

@@ -1,13 +1,13 @@
 internal import Glibc
 internal import SystemPackage
-package import WeirWireGuard
+internal import WeirWireGuard
 
 /// This node's private keys, one file each, as `wg` writes them: base64 and a newline.
 ///
 /// A key is created once, by whoever comes first, and readable by its owner alone. A file that anybody else could have
 /// read or written is refused.
-package struct KeyStore: Sendable {
-    package enum Name: String, Hashable, Sendable, CaseIterable {
+struct KeyStore: Sendable {
+    enum Name: String, Hashable, Sendable, CaseIterable {
         case current = "private.key"
         /// What the node rotates to.
         case next = "next.key"
@@ -41,7 +41,7 @@ package struct KeyStore: Sendable {
                 permissions: [.ownerReadWrite])
             do {
                 try file.closeAfter {
-                    try key.withBase64 { text in _ = try unsafe file.writeAll(text) }
+                    try unsafe key.withBase64 { text in _ = try unsafe file.writeAll(text) }
                     guard fsync(file.rawValue) == 0 else { throw Errno(rawValue: Glibc.errno) }
                 }
             } catch {
@@ -67,18 +67,17 @@ package struct KeyStore: Sendable {
             throw FileError(
                 "read key", path, errno: error, hint: error == .tooManySymbolicLinkLevels ? "it is a link" : nil)
         }
-        return try file.closeAfter {
-            var status = stat()
-            // SAFETY: only `status` is written.
-            guard unsafe fstat(file.rawValue, &status) == 0 else {
-                throw FileError("look at key", path, errno: Errno(rawValue: Glibc.errno))
-            }
-            guard status.st_mode & S_IFMT == S_IFREG else {
-                throw LoaderError.refused("\(path) is no file", hint: "a key is a regular file")
-            }
-            try requirePrivate(path, status, permissions: 0o600)
-            return try decode(file, path)
+        defer { try? file.close() }
+        var status = stat()
+        // SAFETY: only `status` is written.
+        guard unsafe fstat(file.rawValue, &status) == 0 else {
+            throw FileError("look at key", path, errno: Errno(rawValue: Glibc.errno))
         }
+        guard status.st_mode & S_IFMT == S_IFREG else {
+            throw LoaderError.refused("\(path) is no file", hint: "a key is a regular file")
+        }
+        try requirePrivate(path, status, permissions: 0o600)
+        return try decode(file, path)
     }
 
     private func checkDirectory() throws {

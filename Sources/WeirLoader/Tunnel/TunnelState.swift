@@ -1,0 +1,65 @@
+internal import FoundationEssentials
+internal import WeirNetlink
+internal import WeirWireGuard
+
+/// What weir remembers of the tunnel between runs: what it made, and what it was told last.
+struct TunnelState: Codable, Equatable {
+    /// 1: first version.
+    static let currentFormat = 1
+
+    var format = Self.currentFormat
+    /// Interfaces are this network namespace's.
+    var namespace: NamespaceIdentity?
+    /// Interfaces that weir created. Written before they are.
+    var createdInterfaces: Set<String> = []
+    /// The lane on which this node sends.
+    var sendingLane = 0
+    /// The routing table that weir filled; nil before the first apply.
+    var routingTable: UInt32?
+    var rulePreference: UInt32?
+}
+
+/// The directory of keys and of the tunnel's state, inside the state directory.
+struct TunnelDirectory {
+    let path: String
+
+    init(_ state: StateDirectory) { path = "\(state.path)/wireguard" }
+
+    var keys: KeyStore { KeyStore(directory: path) }
+    private var statePath: String { "\(path)/tunnel.json" }
+    private var configurationPath: String { "\(path)/configuration.json" }
+
+    /// Fresh where there is none.
+    func load() throws -> TunnelState {
+        guard let bytes = try Files.read(statePath) else { return TunnelState() }
+        guard let state = try? JSONDecoder().decode(TunnelState.self, from: Data(bytes)),
+            state.format == TunnelState.currentFormat
+        else {
+            throw LoaderError.refused(
+                "\(statePath) is damaged or of another version", hint: "take the interfaces down by hand and remove it")
+        }
+        return state
+    }
+
+    func save(_ state: TunnelState) throws {
+        try Files.makeDirectories(path)
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .prettyPrinted]
+        try Files.write(Array(try encoder.encode(state)), to: statePath)
+    }
+
+    /// What was applied last; nil where nothing was.
+    func configuration() throws -> TunnelConfiguration? {
+        try Files.read(configurationPath).map { try TunnelConfiguration(encoded: $0) }
+    }
+
+    func save(_ configuration: TunnelConfiguration) throws {
+        try Files.write(configuration.encoded(), to: configurationPath)
+    }
+
+    /// Keys stay.
+    func clear() throws {
+        try Files.removeFile(configurationPath)
+        try Files.removeFile(statePath)
+    }
+}
