@@ -10,7 +10,10 @@ struct WireGuardCommand: ParsableCommand {
 
             Example: weir wireguard render --inventory inventory.yaml --node node-a
             """,
-        subcommands: [RenderCommand.self])
+        subcommands: [
+            RenderCommand.self, KeyCommand.self, PlanCommand.self, ApplyCommand.self, StatusCommand.self,
+            RotateCommand.self, DownCommand.self,
+        ])
 }
 
 extension WireGuardCommand {

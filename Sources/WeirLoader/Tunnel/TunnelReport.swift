@@ -87,7 +87,8 @@ extension TunnelLoader {
             return TunnelReport(
                 survey,
                 TunnelChanges(
-                    from: survey, to: wanted, applied: try directory.configuration(), try directory.load(), names: names))
+                    from: survey, to: wanted, applied: try directory.configuration(), try directory.load(), names: names
+                ))
         }
     }
 }
