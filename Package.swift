@@ -227,6 +227,15 @@ let package = Package(
             path: "Tests/WeirBench", swiftSettings: strict),
         .testTarget(
             name: "WeirBenchTests", dependencies: ["WeirBench", "WeirModel", "TestNetwork"], swiftSettings: strict),
+        // Nodes, pods and wireguard-go in namespaces.
+        .testTarget(
+            name: "WeirTunnelTests",
+            dependencies: [
+                "WeirDiagnostics", "WeirSyntax", "WeirModel", "WeirPolicy", "WeirInventory", "WeirImage",
+                "WeirCompiler",
+                "WeirWireGuard", "WeirKernel", "WeirNetlink", "WeirLoader", "TestNetwork",
+            ],
+            swiftSettings: strict),
         // Runs the built executable as a user would.
         .testTarget(
             name: "WeirCommandTests",

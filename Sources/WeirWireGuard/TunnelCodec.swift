@@ -67,7 +67,7 @@ extension TunnelConfiguration: Codable {
     package static let version = 1
 
     private enum Key: String, CodingKey {
-        case version, node, publicKey, nextPublicKey, interfaces, listenPort, firewallMark, routingTable
+        case version, node, addresses, publicKey, nextPublicKey, interfaces, listenPort, firewallMark, routingTable
         case rulePreference, mtu, peers, routes
     }
 
@@ -75,6 +75,13 @@ extension TunnelConfiguration: Codable {
         let values = try decoder.container(keyedBy: Key.self)
         self.init(
             node: try values.decode(String.self, forKey: .node),
+            addresses: try values.decode([String].self, forKey: .addresses).map { text in
+                guard let address = IPAddress(text) else {
+                    throw DecodingError.dataCorruptedError(
+                        forKey: .addresses, in: values, debugDescription: "no address")
+                }
+                return address
+            },
             publicKey: try values.decode(PublicKey.self, forKey: .publicKey),
             nextPublicKey: try values.decodeIfPresent(PublicKey.self, forKey: .nextPublicKey),
             interfaces: try values.decode([String].self, forKey: .interfaces),
@@ -90,6 +97,7 @@ extension TunnelConfiguration: Codable {
         var values = encoder.container(keyedBy: Key.self)
         try values.encode(Self.version, forKey: .version)
         try values.encode(node, forKey: .node)
+        try values.encode(addresses.map(\.description), forKey: .addresses)
         try values.encode(publicKey, forKey: .publicKey)
         try values.encodeIfPresent(nextPublicKey, forKey: .nextPublicKey)
         try values.encode(interfaces, forKey: .interfaces)

@@ -37,7 +37,9 @@ package enum TunnelCompiler {
         guard !findings.hasErrors, let publicKey = own.publicKey else { return nil }
         let isRotating = nodes.contains { $0.nextPublicKey != nil }
         return TunnelConfiguration(
-            node: name, publicKey: publicKey, nextPublicKey: own.nextPublicKey,
+            node: name,
+            addresses: AddressFamily.allCases.compactMap { family in own.outerAddresses.first { $0.family == family } },
+            publicKey: publicKey, nextPublicKey: own.nextPublicKey,
             interfaces: Array(TunnelConfiguration.interfaceNames.prefix(isRotating ? 2 : 1)),
             listenPort: options.listenPort, firewallMark: options.firewallMark, routingTable: options.routingTable,
             rulePreference: options.rulePreference,

@@ -53,6 +53,9 @@ package struct TunnelConfiguration: Hashable, Sendable {
     }
 
     package var node: String
+    /// Of this node, at most one of each family: what it sends itself to other nodes' pods bears it, and a device
+    /// without any address takes nothing from them where the kernel filters by reverse paths.
+    package var addresses: [IPAddress]
     /// What the private key on the node must belong to.
     package var publicKey: PublicKey
     package var nextPublicKey: PublicKey?
@@ -70,10 +73,12 @@ package struct TunnelConfiguration: Hashable, Sendable {
     package var routes: [Route]
 
     package init(
-        node: String, publicKey: PublicKey, nextPublicKey: PublicKey?, interfaces: [String], listenPort: UInt16,
+        node: String, addresses: [IPAddress] = [], publicKey: PublicKey, nextPublicKey: PublicKey?,
+        interfaces: [String], listenPort: UInt16,
         firewallMark: UInt32, routingTable: UInt32, rulePreference: UInt32, mtu: Int, peers: [Peer], routes: [Route]
     ) {
         self.node = node
+        self.addresses = addresses.sorted()
         self.publicKey = publicKey
         self.nextPublicKey = nextPublicKey
         self.interfaces = interfaces

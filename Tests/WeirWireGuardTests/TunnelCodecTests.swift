@@ -7,7 +7,8 @@ import WeirWireGuard
 @Suite("A tunnel's bytes")
 struct TunnelCodecTests {
     static let sample = TunnelConfiguration(
-        node: "node \"é\"", publicKey: key(1), nextPublicKey: key(11), interfaces: ["weir-wg0", "weir-wg1"],
+        node: "node \"é\"", addresses: [address("192.0.2.10"), address("fd00::10")], publicKey: key(1),
+        nextPublicKey: key(11), interfaces: ["weir-wg0", "weir-wg1"],
         listenPort: 51871, firewallMark: 87, routingTable: 51871, rulePreference: 51, mtu: 1440,
         peers: [
             .init(
@@ -28,6 +29,10 @@ struct TunnelCodecTests {
         #expect(
             String(decoding: Self.sample.encoded(), as: UTF8.self) == """
                 {
+                  "addresses" : [
+                    "192.0.2.10",
+                    "fd00::10"
+                  ],
                   "firewallMark" : 87,
                   "interfaces" : [
                     "weir-wg0",

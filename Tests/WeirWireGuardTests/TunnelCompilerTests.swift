@@ -16,7 +16,8 @@ struct TunnelCompilerTests {
         #expect(
             compiled.configuration
                 == TunnelConfiguration(
-                    node: "a", publicKey: key(1), nextPublicKey: nil, interfaces: ["weir-wg0"], listenPort: 51871,
+                    node: "a", addresses: [address("192.0.2.10"), address("fd00::10")], publicKey: key(1),
+                    nextPublicKey: nil, interfaces: ["weir-wg0"], listenPort: 51871,
                     firewallMark: 0x57, routingTable: 51871, rulePreference: 51, mtu: mtu,
                     peers: [
                         .init(

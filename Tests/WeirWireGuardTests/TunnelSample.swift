@@ -53,3 +53,8 @@ func pod(_ name: String, on node: String, _ addresses: String) -> String {
 func wireguard(_ number: UInt8, _ more: String = "") -> String {
     "wireguard: {publicKey: \"\(key(number).base64)\"\(more.isEmpty ? "" : ", " + more)}"
 }
+
+func address(_ text: String) -> IPAddress {
+    guard let address = IPAddress(text) else { fatalError("\(text) is no address") }
+    return address
+}

@@ -5,6 +5,7 @@ package import WeirWireGuard
 /// What is there of a tunnel: devices by lane, and what lies in the routing table.
 struct TunnelSurvey {
     struct Lane {
+        var addresses: [InterfaceAddress] = []
         /// nil where no interface has the lane's name.
         var interface: NetworkInterface?
         var presence = WireGuardPresence.absent
@@ -19,10 +20,13 @@ struct TunnelSurvey {
     init(table: UInt32, names: [String], socketDirectory: String) throws {
         let netlink = Netlink()
         let interfaces = try netlink.interfaces()
+        let addresses = try netlink.addresses()
         lanes = try names.map { name in
             guard let interface = interfaces.first(where: { $0.name == name }) else { return Lane() }
             let presence = try netlink.wireGuardDevice(name, socketDirectory: socketDirectory)
-            return Lane(interface: interface, presence: presence, device: try presence.device?.state())
+            return Lane(
+                addresses: addresses.filter { $0.interface == interface.index }, interface: interface,
+                presence: presence, device: try presence.device?.state())
         }
         routes = try netlink.routes(inTable: table)
         rules = try netlink.rules().filter { $0.table == table }
@@ -39,6 +43,7 @@ package struct TunnelChanges: Sendable {
         package var plan: DevicePlan
         /// Whether the interface is to be brought up, or has another MTU.
         package var setsLink: Bool
+        package var addresses: [IPAddress]
     }
 
     /// In the order of the lanes that are wanted.
@@ -56,7 +61,8 @@ package struct TunnelChanges: Sendable {
     let sendingLane: Int
 
     package var isEmpty: Bool {
-        lanes.allSatisfy { !$0.isCreated && $0.plan.isEmpty && !$0.setsLink } && unreachable.isEmpty && rules.isEmpty
+        lanes.allSatisfy { !$0.isCreated && $0.plan.isEmpty && !$0.setsLink && $0.addresses.isEmpty }
+            && unreachable.isEmpty && rules.isEmpty
             && routed.isEmpty && staleRoutes.isEmpty && staleRules.isEmpty && staleInterfaces.isEmpty
     }
 
@@ -76,7 +82,10 @@ package struct TunnelChanges: Sendable {
                 plan: DevicePlan(
                     from: device, to: lane,
                     applied: formerLanes.indices.contains(index) ? formerLanes[index] : nil),
-                setsLink: found.interface?.isUp != true || found.interface?.mtu != UInt32(lane.mtu))
+                setsLink: found.interface?.isUp != true || found.interface?.mtu != UInt32(lane.mtu),
+                addresses: configuration.addresses.filter { wanted in
+                    !found.addresses.contains { $0.address == wanted }
+                })
         }
         let table = configuration.routingTable
         let refusals = configuration.routes.map { Self.refusal(of: $0.destination, table) }
@@ -130,10 +139,11 @@ package struct TunnelChanges: Sendable {
     /// A line for each change: `+` for what comes, `-` for what goes, `~` for what changes. No secrets.
     package var lines: [String] {
         var lines: [String] = []
-        for lane in lanes where lane.isCreated || !lane.plan.isEmpty || lane.setsLink {
+        for lane in lanes where lane.isCreated || !lane.plan.isEmpty || lane.setsLink || !lane.addresses.isEmpty {
             lines.append(
                 "\(lane.isCreated ? "+" : "~") interface \(lane.name)\(lane.setsLink ? ", up, MTU \(configuration.mtu)" : "")"
             )
+            lines += lane.addresses.map { "  + address \($0)" }
             lines += lane.plan.lines.map { "  " + $0 }
         }
         lines += unreachable.map { "+ unreachable \($0), unless a tunnel leads there" }

@@ -191,6 +191,7 @@ package struct TunnelLoader: Sendable {
             if lane.setsLink {
                 _ = try netlink.setInterface(interface.index, isUp: true, mtu: UInt32(configuration.mtu))
             }
+            for address in lane.addresses { _ = try netlink.add(InterfaceAddress(of: interface, address)) }
             try loosenReversePathFilter(lane.name)
         }
         try loader.refreshTunnelsLocked()
@@ -284,6 +285,9 @@ package struct TunnelLoader: Sendable {
                         !found.peers.isEmpty, applied != nil
                     {
                         try device.apply(DeviceChange(peers: found.peers.map { PeerChange(.remove, $0.publicKey) }))
+                        for address in lane.addresses where applied?.addresses.contains(address.address) == true {
+                            _ = try Netlink().remove(address)
+                        }
                         gone.append("peers of \(name)")
                     }
                 }
@@ -350,5 +354,12 @@ package struct TunnelLoader: Sendable {
                     "apply there first, or wait \(TunnelConfiguration.rotationKeepalive) seconds; --force sends to them in vain"
             )
         }
+    }
+}
+
+extension InterfaceAddress {
+    /// The whole address, and nothing around it.
+    fileprivate init(of interface: NetworkInterface, _ address: IPAddress) {
+        self.init(interface: interface.index, address: address, prefixLength: address.family.bitWidth)
     }
 }

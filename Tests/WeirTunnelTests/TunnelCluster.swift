@@ -1,0 +1,275 @@
+import Foundation
+import TestNetwork
+import WeirDiagnostics
+import WeirInventory
+import WeirKernel
+import WeirLoader
+import WeirModel
+import WeirNetlink
+import WeirSyntax
+import WeirWireGuard
+
+/// Nodes on one wire, each with one pod, and clear routes between the pod networks, as a CNI makes them. Devices are
+/// wireguard-go's. Gone with its owner.
+///
+///     pod 1: 10.1.0.2 fd01::2 ── node 1: 192.0.2.1 fd00::1 ──┬── wire ──┬── node 2 ── pod 2: 10.2.0.2 fd02::2
+final class TunnelCluster {
+    let base: String
+    let count: Int
+    private(set) var devices: [String: BackgroundCommand] = [:]
+    /// What the inventory says of a node beyond its addresses.
+    var published: [Int: (key: PublicKey?, next: PublicKey?)] = [:]
+
+    init(nodes count: Int) throws {
+        self.count = count
+        base = "wt\(ProcessInfo.processInfo.processIdentifier)-\(UInt32.random(in: 0..<1_000_000))"
+        do { try build() } catch {
+            remove()
+            throw error
+        }
+    }
+
+    deinit { remove() }
+
+    var wire: String { "\(base)-wire" }
+    func node(_ number: Int) -> String { "\(base)-n\(number)" }
+    func pod(_ number: Int) -> String { "\(base)-p\(number)" }
+    private var directory: String { "/tmp/\(base)" }
+    private func sockets(_ number: Int) -> String { "\(directory)/\(number)/sockets" }
+    func stateDirectory(_ number: Int) -> String { "\(directory)/\(number)/state" }
+    func pinPath(_ number: Int) -> String { "/sys/fs/bpf/\(base)-n\(number)" }
+
+    private func build() throws {
+        try run("ip", "netns", "add", wire)
+        try run("ip", "-n", wire, "link", "add", "br0", "type", "bridge")
+        try run("ip", "-n", wire, "link", "set", "br0", "up")
+        for number in 1...count {
+            let (node, pod) = (node(number), pod(number))
+            try FileManager.default.createDirectory(atPath: sockets(number), withIntermediateDirectories: true)
+            for namespace in [node, pod] {
+                try run("ip", "netns", "add", namespace)
+                try run("ip", "-n", namespace, "link", "set", "lo", "up")
+            }
+            try run(
+                "ip", "netns", "exec", node, "sh", "-c",
+                "for f in /proc/sys/net/ipv4/ip_forward /proc/sys/net/ipv6/conf/all/forwarding; do echo 1 > $f; done")
+            try run(
+                "ip", "-n", node, "link", "add", "eth0", "type", "veth", "peer", "name", "port\(number)", "netns", wire)
+            try run("ip", "-n", wire, "link", "set", "port\(number)", "master", "br0", "up")
+            try run("ip", "-n", node, "link", "set", "eth0", "up")
+            try run("ip", "-n", node, "addr", "add", "192.0.2.\(number)/24", "dev", "eth0")
+            try run("ip", "-n", node, "addr", "add", "fd00::\(number)/64", "dev", "eth0", "nodad")
+            try run("ip", "-n", node, "link", "add", "veth-pod", "type", "veth", "peer", "name", "eth0", "netns", pod)
+            for end in [[node, "veth-pod"], [pod, "eth0"]] { try run("ip", "-n", end[0], "link", "set", end[1], "up") }
+            try run("ip", "-n", node, "addr", "add", "10.\(number).0.1/32", "dev", "veth-pod")
+            try run("ip", "-n", node, "route", "add", "10.\(number).0.2/32", "dev", "veth-pod")
+            try run("ip", "-n", pod, "addr", "add", "10.\(number).0.2/32", "dev", "eth0")
+            try run("ip", "-n", pod, "route", "add", "10.\(number).0.1", "dev", "eth0")
+            try run("ip", "-n", pod, "route", "add", "default", "via", "10.\(number).0.1")
+            try run("ip", "-n", node, "addr", "add", "fd0\(number)::1/128", "dev", "veth-pod", "nodad")
+            try run("ip", "-n", node, "-6", "route", "add", "fd0\(number)::2/128", "dev", "veth-pod")
+            try run("ip", "-n", pod, "addr", "add", "fd0\(number)::2/128", "dev", "eth0", "nodad")
+            try run("ip", "-n", pod, "-6", "route", "add", "fd0\(number)::1", "dev", "eth0")
+            try run("ip", "-n", pod, "-6", "route", "add", "default", "via", "fd0\(number)::1")
+        }
+        for number in 1...count {
+            for other in 1...count where other != number {
+                try run("ip", "-n", node(number), "route", "add", "10.\(other).0.0/24", "via", "192.0.2.\(other)")
+                try run("ip", "-n", node(number), "-6", "route", "add", "fd0\(other)::/64", "via", "fd00::\(other)")
+            }
+        }
+    }
+
+    private func remove() {
+        for number in 1...count {
+            _ = try? onNode(number) { _ = try Loader(options: loaderOptions(number)).detach() }
+            _ = try? attempt(["rm", "-rf", pinPath(number)])
+        }
+        for device in devices.values { device.stop() }
+        for namespace in (1...count).flatMap({ [node($0), pod($0)] }) + [wire] {
+            _ = try? attempt(["ip", "netns", "del", namespace])
+        }
+        _ = try? attempt(["rm", "-rf", directory])
+    }
+
+    // MARK: The node's side
+
+    func loaderOptions(_ number: Int) -> Loader.Options {
+        var options = Loader.Options()
+        options.pinPath = pinPath(number)
+        options.stateDirectory = stateDirectory(number)
+        options.lockTimeout = .seconds(2)
+        return options
+    }
+
+    func loader(_ number: Int, force: Bool = false) -> TunnelLoader {
+        var options = TunnelLoader.Options()
+        options.socketDirectory = sockets(number)
+        options.isForced = force
+        return TunnelLoader(loaderOptions(number), options: options)
+    }
+
+    func onNode<Value>(_ number: Int, _ body: () throws -> Value) throws -> Value {
+        try NetworkNamespace(path: "/run/netns/\(node(number))").run(body)
+    }
+
+    /// Runs wireguard-go for a lane, with a directory of sockets of its own.
+    func startDevice(_ number: Int, lane: Int = 0) throws {
+        let name = "weir-wg\(lane)"
+        devices["\(number)/\(lane)"] = try BackgroundCommand([
+            "ip", "netns", "exec", node(number), "unshare", "--mount", "sh", "-c",
+            "mkdir -p /var/run/wireguard; mount --bind \(sockets(number)) /var/run/wireguard; "
+                + "exec wireguard-go --foreground \(name)",
+        ])
+        for _ in 0..<250 {
+            if FileManager.default.fileExists(atPath: "\(sockets(number))/\(name).sock") { return }
+            usleep(20_000)
+        }
+        throw CommandFailure(description: "wireguard-go did not start")
+    }
+
+    func stopDevice(_ number: Int, lane: Int = 0) { devices.removeValue(forKey: "\(number)/\(lane)")?.stop() }
+
+    /// `wg show DEVICE dump` of a node: fields of the peers' lines.
+    func dump(_ number: Int, lane: Int = 0) throws -> [[String]] {
+        guard let device = devices["\(number)/\(lane)"] else { return [] }
+        let process = "\(device.processID)"
+        let text = try run(
+            "nsenter", "--mount=/proc/\(process)/ns/mnt", "--net=/proc/\(process)/ns/net", "wg", "show",
+            "weir-wg\(lane)",
+            "dump")
+        return text.split(separator: "\n").dropFirst().map { line in
+            line.split(separator: "\t", omittingEmptySubsequences: false).map(String.init)
+        }
+    }
+
+    // MARK: Inventory
+
+    /// Every node makes a key and publishes it.
+    func publishKeys() throws {
+        for number in 1...count {
+            published[number] = (try onNode(number) { try loader(number).ensureKey().publicKey }, nil)
+        }
+    }
+
+    var inventoryText: String {
+        (1...count).map { number in
+            var fields: [String] = []
+            if let key = published[number]?.key { fields.append("publicKey: \"\(key.base64)\"") }
+            if let next = published[number]?.next { fields.append("nextPublicKey: \"\(next.base64)\"") }
+            return """
+                ---
+                apiVersion: weir.dev/v1
+                kind: Node
+                metadata: {name: n\(number)}
+                spec:
+                  addresses: [192.0.2.\(number), "fd00::\(number)"]
+                  podCIDRs: [10.\(number).0.0/24, "fd0\(number)::/64"]
+                \(fields.isEmpty ? "" : "  wireguard: {\(fields.joined(separator: ", "))}")
+                ---
+                apiVersion: weir.dev/v1
+                kind: Endpoint
+                metadata: {name: pod-\(number), namespace: shop, labels: {pod: p\(number)}}
+                spec: {node: n\(number), addresses: [10.\(number).0.2, "fd0\(number)::2"], interface: veth-pod}
+
+                """
+        }.joined()
+    }
+
+    func documents(_ text: String) throws -> [Document] {
+        var diagnostics = DiagnosticsCollector()
+        let documents = parseDocuments(SourceFile(path: "cluster.yaml", text: text), diagnostics: &diagnostics)
+        if let finding = diagnostics.sorted.first { throw CommandFailure(description: "\(finding)") }
+        return documents
+    }
+
+    var inventory: Inventory {
+        get throws {
+            var diagnostics = DiagnosticsCollector()
+            let inventory = decodeInventory(try documents(inventoryText), diagnostics: &diagnostics)
+            if let finding = diagnostics.sorted.first { throw CommandFailure(description: "\(finding)") }
+            return inventory
+        }
+    }
+
+    func configuration(_ number: Int) throws -> TunnelConfiguration {
+        var diagnostics = DiagnosticsCollector()
+        guard
+            let configuration = TunnelCompiler.compile(
+                inventory: try inventory, node: "n\(number)", diagnostics: &diagnostics)
+        else { throw CommandFailure(description: "\(diagnostics.sorted)") }
+        return configuration
+    }
+
+    @discardableResult
+    func apply(_ number: Int, force: Bool = false) throws -> TunnelLoader.Outcome {
+        let configuration = try configuration(number)
+        return try onNode(number) { try loader(number, force: force).apply(configuration) }
+    }
+
+    func report(_ number: Int) throws -> TunnelReport? { try onNode(number) { try loader(number).report() } }
+
+    // MARK: Traffic
+
+    func ping(_ from: Int, _ address: String) throws -> Bool {
+        try attempt(["ip", "netns", "exec", pod(from), "ping", "-c", "1", "-W", "1", "-n", address]).status == 0
+    }
+
+    /// Both families, a second try for the first handshake.
+    func reaches(_ from: Int, _ to: Int) throws -> Bool {
+        for address in ["10.\(to).0.2", "fd0\(to)::2"] {
+            let first = try ping(from, address)
+            guard try first || ping(from, address) else { return false }
+        }
+        return true
+    }
+
+    /// Echo requests all the time, to all other pods, from every pod.
+    func chatter() throws -> [BackgroundCommand] {
+        try (1...count).flatMap { from in
+            try (1...count).filter { $0 != from }.flatMap { to in
+                try ["10.\(to).0.2", "fd0\(to)::2"].map { address in
+                    try BackgroundCommand([
+                        "ip", "netns", "exec", pod(from), "ping", "-q", "-i", "0.02", "-W", "1", "-n", address,
+                    ])
+                }
+            }
+        }
+    }
+}
+
+/// What goes over the wire, recorded until it is asked for.
+final class WireCapture {
+    private let file: String
+    private let command: BackgroundCommand
+
+    init(_ cluster: TunnelCluster) throws {
+        file = "/tmp/\(cluster.wire).pcap"
+        command = try BackgroundCommand([
+            "ip", "netns", "exec", cluster.wire, "tcpdump", "-i", "br0", "-U", "--immediate-mode", "-w", file,
+        ])
+        // Until it says that it listens, nothing counts.
+        for _ in 0..<250 where !FileManager.default.fileExists(atPath: file) { usleep(20_000) }
+        usleep(200_000)
+    }
+
+    deinit {
+        command.stop()
+        try? FileManager.default.removeItem(atPath: file)
+    }
+
+    /// Packets that match, one line each.
+    func packets(_ filter: String) throws -> [String] {
+        usleep(200_000)
+        let (status, output) = try attempt(["tcpdump", "-n", "-r", file, filter])
+        guard status == 0 else { throw CommandFailure(description: output) }
+        return output.split(separator: "\n").map(String.init).filter { !$0.hasPrefix("reading from file") }
+    }
+
+    /// Anything of a pod's that can be read.
+    func clear() throws -> [String] {
+        try packets("net 10.0.0.0/8 or (ip6 and (net fd01::/64 or net fd02::/64 or net fd03::/64))")
+    }
+
+    func encrypted() throws -> [String] { try packets("udp portrange 51871-51872") }
+}
