@@ -116,7 +116,13 @@ extension Loader {
                     "the policy in force was loaded by a weir of ABI \(meta.abi_version), this one is of "
                         + "\(WEIR_ABI_VERSION)", remedy: "weir detach, then weir apply …")
             }
-            if isActive, try state.image(digest: abiBytes(of: meta.image_digest)) == nil {
+            guard isActive else { continue }
+            if let image = try state.image(digest: abiBytes(of: meta.image_digest)) {
+                let known = try ControlState(reading: maps(.control)).tunnels
+                if let problem = try tunnelProblem(of: image, known) {
+                    report.add(.error, .tunnelMissing, problem, remedy: Self.tunnelRemedy)
+                }
+            } else {
                 report.add(
                     .warning, .imageMissing,
                     "\(state.path) has no image of the policy in force: names and lines are unknown",

@@ -35,6 +35,7 @@ package struct Finding: Hashable, Sendable, Codable {
         case stateElsewhere = "state-elsewhere"
         case stateLeftovers = "state-leftovers"
         case stateMissing = "state-missing"
+        case tunnelMissing = "tunnel-missing"
         case unprivilegedBPF = "unprivileged-bpf"
     }
 

@@ -38,16 +38,18 @@ extension Loader {
         return present
     }
 
+    static let tunnelRemedy = "weir wireguard apply"
+
     /// Why packets between pods of different nodes are dropped, whatever the policy.
-    func tunnelProblems(_ known: Tunnels?) throws -> [String] {
+    func tunnelProblem(of image: Image, _ known: Tunnels?) throws -> String? {
+        guard image.wantsEncryption else { return nil }
         let present = try presentTunnels()
         if present.lanes.allSatisfy({ $0 == nil }) {
-            return [
-                "\(options.tunnelInterfaces.first ?? "the tunnel") does not exist, so nothing passes from or to pods of other "
-                    + "nodes: weir wireguard apply"
-            ]
+            let name = options.tunnelInterfaces.first ?? "the tunnel"
+            return "\(name) does not exist, so nothing passes from or to pods of other nodes"
         }
-        return known == present ? [] : ["the tunnel's devices are others than the programs know: weir wireguard apply"]
+        return known == present
+            ? nil : "the tunnel's devices are not those that the programs know, and what comes by them is dropped"
     }
 
     /// Before a policy that wants encryption is in force.

@@ -102,6 +102,8 @@ package struct Loader: Sendable {
         package var mapWrites = 0
         /// Of a commit that was not the first: why the slot in force could not be changed in place.
         package var notInPlace: String?
+        /// Why nothing passes between pods of different nodes, where the policy wants encryption.
+        package var tunnelProblem: String?
         /// Why a rollback is refused from now on; nil where weir did not give the other slot up.
         package var rollbackRefusal: String?
     }
@@ -120,9 +122,11 @@ package struct Loader: Sendable {
     ) throws(LoaderError) -> Outcome {
         try bordered {
             try state.locked(timeout: options.lockTimeout) {
-                try applyLocked(image, generation, policy) { step in
+                var outcome = try applyLocked(image, generation, policy) { step in
                     do { try onStep(step) } catch { throw LoaderError.stopped(step, reason: "\(error)") }
                 }
+                outcome.tunnelProblem = try tunnelProblem(of: image, try presentTunnels())
+                return outcome
             }
         }
     }

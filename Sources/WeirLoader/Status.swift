@@ -126,7 +126,9 @@ extension Loader {
                 status.problems.append("an apply did not end; apply again to complete it")
             }
             if image == nil { status.problems.append("the state directory has no image of the active slot") }
-            if image?.wantsEncryption == true { status.problems += try tunnelProblems(control.tunnels) }
+            if let image, let problem = try tunnelProblem(of: image, control.tunnels) {
+                status.problems.append("\(problem): \(Self.tunnelRemedy)")
+            }
             status.node = image?.node
             status.endpoints = try endpoints(maps, slot, image, &status.problems)
             status.rules = try rules(maps, slot, image)

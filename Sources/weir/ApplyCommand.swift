@@ -76,6 +76,9 @@ struct ApplyCommand: ParsableCommand {
                     throw error
                 }
             }
+            if let problem = outcome.tunnelProblem {
+                Terminal.complain("weir: warning: \(problem): weir wireguard apply")
+            }
             if let reason = outcome.notInPlace {
                 logger.info("through the other slot", metadata: ["reason": "\(reason)"])
             }

@@ -192,6 +192,15 @@ struct DoctorTests {
         Condition("no image of the policy in force", .warning, [.imageMissing]) { fixture in
             try run("sh", "-c", "rm \(fixture.place.stateDirectory)/image-*")
         },
+        Condition("a policy that wants encryption, without a tunnel", .error, [.tunnelMissing]) { fixture in
+            var image = HandmadeImage.make(port: 81)
+            image.maps[.ipcache4] = image.entries(.ipcache4).map { entry in
+                var peer = weir_peer(abiBytes: entry.value) ?? weir_peer()
+                peer.flags |= WEIR_PEER_ENCRYPTED.rawValue
+                return MapEntry(key: entry.key, value: peer.abiBytes)
+            }
+            _ = try fixture.place.apply(image)
+        },
         Condition("no pins, as after a boot", .error, [.notLoaded]) { fixture in
             try run("rm", "-r", fixture.place.pinPath)
         },
