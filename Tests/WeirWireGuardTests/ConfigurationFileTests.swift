@@ -29,6 +29,7 @@ struct ConfigurationFileTests {
                 [Peer]
                 PublicKey = AwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=
                 AllowedIPs = fd07:2::/64
+                PersistentKeepalive = 25
 
                 """)
     }
@@ -76,7 +77,7 @@ struct ConfigurationFileTests {
                     try Self.inOrder($0, of: device.peers("allowed-ips"))
                 })
         #expect(try device.peers("endpoints") == ["\(b) [fd00::11]:51871", "\(c) (none)"])
-        #expect(try device.peers("persistent-keepalive") == ["\(b) 25", "\(c) off"])
+        #expect(try device.peers("persistent-keepalive") == ["\(b) 25", "\(c) 25"])
         // syncconf leaves it, setconf makes the peer anew.
         let kept = try String(contentsOfFile: secret, encoding: .utf8).trimmingCharacters(in: .newlines)
         #expect(

@@ -108,7 +108,9 @@ package struct TunnelChanges: Sendable {
                 !refusals.contains(route)
                     && !places.contains(Place(destination: route.destination, metric: route.metric))
             }.sorted()
-        staleRules = survey.rules.filter { $0.isPlain && !wantedRules.contains($0) }
+        staleRules = survey.rules.filter {
+            $0.isPlain && $0.preference == configuration.rulePreference && !wantedRules.contains($0)
+        }
         staleInterfaces = names.dropFirst(configuration.interfaces.count).filter { name in
             state.createdInterfaces.contains(name) && survey.lanes[names.firstIndex(of: name) ?? 0].interface != nil
         }

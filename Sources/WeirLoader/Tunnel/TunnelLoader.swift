@@ -177,12 +177,13 @@ package struct TunnelLoader: Sendable {
     private func carryOut(_ changes: TunnelChanges, _ keys: [KeyStore.Name]) throws {
         let netlink = Netlink()
         let configuration = changes.configuration
+        // First what this kernel may not have: until here nothing has changed for any packet.
+        for lane in changes.lanes where lane.isCreated { try create(lane.name) }
         _ = try netlink.put(
             changes.unreachable.map { TunnelChanges.refusal(of: $0, configuration.routingTable) })
         for rule in changes.rules { _ = try netlink.add(rule) }
 
         for (lane, key) in zip(changes.lanes, keys) {
-            if lane.isCreated { try create(lane.name) }
             let presence = try netlink.wireGuardDevice(lane.name, socketDirectory: options.socketDirectory)
             guard let device = presence.device, let interface = try netlink.interface(named: lane.name) else {
                 throw LoaderError.refused("\(lane.name) is gone", hint: "apply again")
@@ -293,8 +294,8 @@ package struct TunnelLoader: Sendable {
                 }
                 try loader.refreshTunnelsLocked()
                 let netlink = Netlink()
-                for rule in survey.rules.filter(\.isPlain) where try netlink.delete(rule) {
-                    gone.append("rule \(rule)")
+                for rule in survey.rules where rule.isPlain && rule.preference == state.rulePreference {
+                    if try netlink.delete(rule) { gone.append("rule \(rule)") }
                 }
                 gone += try netlink.delete(try netlink.routes(inTable: table)).map(\.description)
             }
