@@ -34,7 +34,8 @@ extension Image {
         case .ipcache4, .ipcache6, .cidrs4, .cidrs6:
             guard let peer = weir_peer(abiBytes: value) else { return Self.raw(value) }
             let identity = Int(peer.identity)
-            return "group \(peer.group) (\(identity < identities.count ? identities[identity] : "unknown"))"
+            let tunnel = peer.flags & WEIR_PEER_ENCRYPTED.rawValue == 0 ? "" : ", through the tunnel"
+            return "group \(peer.group) (\(identity < identities.count ? identities[identity] : "unknown"))\(tunnel)"
         case .peers, .verdicts: return UInt32(abiBytes: value).map { describe(Action(rawValue: $0)) } ?? Self.raw(value)
         }
     }

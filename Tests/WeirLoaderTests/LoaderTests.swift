@@ -295,13 +295,13 @@ struct RefusalTests {
         let pin = fixture.place.pinPath + "/maps/control"
         try run("rm", pin)
         var schema = NodeMap.control.schema
-        schema.valueSize = 24
+        schema.valueSize = 32
         schema.maxEntries = 2
         try KernelMap(creating: schema).pin(at: pin)
         let pins = FileManager.default.subpaths(atPath: fixture.place.pinPath)
         let error = #expect(throws: LoaderError.self) { try fixture.place.apply(HandmadeImage.make(port: 81)) }
         let text = try #require(error).description
-        #expect(text.contains("control: value size is 24, not 16"))
+        #expect(text.contains("control: value size is 32, not 24"))
         #expect(text.contains("control: max entries is 2, not 1"))
         #expect(text.contains("detach with the weir that made them, then apply again"))
         #expect(FileManager.default.subpaths(atPath: fixture.place.pinPath) == pins)
