@@ -128,8 +128,11 @@ private final class BenchDevice {
     private var process: BackgroundCommand?
 
     init() throws {
-        let secret = unsafe Array(Self.privateKey.utf8).withUnsafeBytes { unsafe SecretKey.decode(base64: $0) }
-        guard let publicKey = secret?.publicKey else { throw Workload.Unsound(description: "no private key") }
+        let derived = unsafe Array(Self.privateKey.utf8).withUnsafeBytes { text in
+            // SAFETY: only read during the call.
+            unsafe SecretKey.decode(base64: text)?.publicKey
+        }
+        guard let publicKey = derived else { throw Workload.Unsound(description: "no private key") }
         self.publicKey = publicKey
         directory = FileManager.default.temporaryDirectory.appendingPathComponent(name).path
         executable = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath().path
@@ -147,7 +150,11 @@ private final class BenchDevice {
         if try attempt(["ip", "-n", name, "link", "add", interface, "type", "wireguard"]).status != 0 {
             kind = "wireguard-go, as this kernel has no WireGuard"
             process = try BackgroundCommand(["ip", "netns", "exec", name, "wireguard-go", "--foreground", interface])
-            for _ in 0..<500 where try attempt(inside(["wg", "show", interface])).status != 0 { usleep(10_000) }
+            var attempts = 0
+            while try attempts < 500 && attempt(inside(["wg", "show", interface])).status != 0 {
+                attempts += 1
+                usleep(10_000)
+            }
         }
         try TestNetwork.run("ip", "-n", name, "link", "set", interface, "up")
     }

@@ -97,7 +97,7 @@ struct TunnelCommandTests {
 
     private static let changes = [
         "~ interface weir-wg0, up, MTU 1440", "  + address 192.0.2.1", "  + private key of <node-a>",
-        "  ~ listen port: 0 -> 51871", "  ~ firewall mark: 0x0 -> 0x57",
+        "  ~ listen port: N -> 51871", "  ~ firewall mark: 0x0 -> 0x57",
         "  + peer node-b <node-b>, 192.0.2.2:51871, 10.2.0.0/24 192.0.2.2/32",
         "+ unreachable 10.2.0.0/24, unless a tunnel leads there", "+ rule 51: to table 51871 (IPv4)",
         "+ 10.2.0.0/24 through weir-wg0, MTU 1440",
@@ -190,7 +190,7 @@ struct TunnelCommandTests {
             try nodes.writeInventory()
             let twice = try await nodes.weir([command], inventory: true)
             #expect(twice.status == 1 && twice.output.isEmpty)
-            #expect(twice.errors.contains(": error: ") && twice.errors.hasSuffix("[duplicate-wireguard-key]\n"))
+            #expect(twice.errors.contains(": error: ") && twice.errors.contains("[duplicate-wireguard-key]\n"))
             try nodes.writeInventory(["node-b"])
             let absent = try await nodes.weir([command], inventory: true)
             #expect(absent.status == 1 && absent.output.isEmpty)
@@ -315,6 +315,14 @@ struct TunnelCommandTests {
                 <node-b>  unwanted  never      0         0     192.0.2.2:51871  10.2.0.0/24 192.0.2.2/32
 
                 differs:
+                  ~ interface weir-wg0
+                    + peer node-c <node-c>, 192.0.2.3:51871, 10.3.0.0/24 192.0.2.3/32
+                    - peer <node-b>, 10.2.0.0/24 192.0.2.2/32
+                  + unreachable 10.3.0.0/24, unless a tunnel leads there
+                  + 10.3.0.0/24 through weir-wg0, MTU 1440
+                  - 10.2.0.0/24 through interface N in table 51871 metric 1
+                  - unreachable 10.2.0.0/24 in table 51871 metric 4294967295
+
                 """)
             let states = try await nodes.weir(["status", "--output", "json"], inventory: true)
             #expect(states.status == 2)
@@ -407,14 +415,12 @@ struct TunnelCommandTests {
                     there)
 
                     """)
-            let interface = try run("ip", "-n", nodes.namespace("node-a"), "-o", "link", "show", "weir-wg0")
-                .split(separator: ":")[0]
+            // The kernel itself takes the device's route away with its last address.
             expect(
                 try await nodes.weir(["down"]), nodes,
                 """
                 - peers of weir-wg0
                 - rule 51: to table 51871 (IPv4)
-                - 10.2.0.0/24 through interface \(interface) in table 51871 metric 1
                 - unreachable 10.2.0.0/24 in table 51871 metric 4294967295
 
                 """)

@@ -121,7 +121,9 @@ final class TunnelNodes {
             }
         }
         for (pattern, replacement) in [
-            (#""(handshakeAgeSeconds|interfaceIndex|receivedBytes|sentBytes)" : [1-9][0-9]*"#, "\"$1\" : N"),
+            (#""(handshakeAgeSeconds)" : [0-9]+"#, "\"$1\" : N"),
+            (#""(interfaceIndex|receivedBytes|sentBytes)" : [1-9][0-9]*"#, "\"$1\" : N"),
+            (#"listen port: [0-9]+ ->"#, "listen port: N ->"), (#"through interface [0-9]+ "#, "through interface N "),
             (#"\b[0-9]+ s ago +[1-9][0-9]* +[1-9][0-9]* +"#, "N s ago  N  N  "),
             (#"HANDSHAKE +RECEIVED +SENT +"#, "HANDSHAKE  RECEIVED  SENT  "),
         ] {
