@@ -219,8 +219,8 @@ let package = Package(
             name: "WeirBench",
             dependencies: [
                 "CBench", "WeirABI", "WeirDiagnostics", "WeirSyntax", "WeirModel", "WeirPolicy", "WeirInventory",
-                "WeirMaps", "WeirImage", "WeirCompiler", "WeirFlow", "WeirEmulator", "WeirKernel", "WeirNetlink",
-                "TestNetwork", "WeirTestSupport",
+                "WeirMaps", "WeirImage", "WeirCompiler", "WeirWireGuard", "WeirFlow", "WeirEmulator", "WeirKernel",
+                "WeirNetlink", "TestNetwork", "WeirTestSupport",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "SystemPackage", package: "swift-system"),
             ],
@@ -240,7 +240,7 @@ let package = Package(
         .testTarget(
             name: "WeirCommandTests",
             dependencies: [
-                "weir", "WeirFlow", "WeirTestSupport",
+                "weir", "WeirFlow", "TestNetwork", "WeirTestSupport",
                 .product(name: "Subprocess", package: "swift-subprocess"),
                 .product(name: "SystemPackage", package: "swift-system"),
             ],

@@ -16,7 +16,7 @@ struct WeirBenchmarks: ParsableCommand {
                 + RowGroup.all.map { "  \($0.name): \($0.about)\($0.needsRoot ? " (root)" : "")" }
                 .joined(separator: "\n")
                 + "\n\nExample: scripts/bench compile load/ --output json --output-file bench.json",
-        subcommands: [RunRows.self, CompileOnce.self], defaultSubcommand: RunRows.self)
+        subcommands: [RunRows.self, CompileOnce.self, ConfigureOnce.self], defaultSubcommand: RunRows.self)
 }
 
 struct RunRows: ParsableCommand {
