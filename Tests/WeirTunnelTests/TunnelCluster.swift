@@ -54,6 +54,8 @@ final class TunnelCluster {
             for namespace in [node, pod] {
                 try run("ip", "netns", "add", namespace)
                 try run("ip", "-n", namespace, "link", "set", "lo", "up")
+                try run(
+                    "ip", "netns", "exec", namespace, "sh", "-c", "echo 0 > /proc/sys/net/ipv6/conf/default/accept_dad")
             }
             try run(
                 "ip", "netns", "exec", node, "sh", "-c",
@@ -78,11 +80,23 @@ final class TunnelCluster {
             try run("ip", "-n", pod, "-6", "route", "add", "default", "via", "fd0\(number)::1")
         }
         for number in 1...count {
+            try awaitLinkLocalAddresses(node(number), 2)
+            try awaitLinkLocalAddresses(pod(number), 1)
             for other in 1...count where other != number {
                 try run("ip", "-n", node(number), "route", "add", "10.\(other).0.0/24", "via", "192.0.2.\(other)")
                 try run("ip", "-n", node(number), "-6", "route", "add", "fd0\(other)::/64", "via", "fd00::\(other)")
             }
         }
+    }
+
+    /// Until the interfaces have all that the kernel gives them by itself.
+    private func awaitLinkLocalAddresses(_ namespace: String, _ count: Int) throws {
+        for _ in 0..<500 {
+            let shown = try run("ip", "-6", "-o", "-n", namespace, "addr", "show", "scope", "link", "-tentative")
+            if shown.split(separator: "\n").count == count { return }
+            usleep(20_000)
+        }
+        throw CommandFailure(description: "the interfaces of \(namespace) do not come up")
     }
 
     private func remove() {
@@ -236,10 +250,10 @@ final class TunnelCluster {
         try attempt(["ip", "netns", "exec", pod(from), "ping", "-c", "1", "-W", "1", "-n", address]).status == 0
     }
 
-    /// Both families, with a few tries for the first handshake.
+    /// Both families. Where both sides begin the first handshake at once, it takes another, five seconds later.
     func reaches(_ from: Int, _ to: Int) throws -> Bool {
         try ["10.\(to).0.2", "fd0\(to)::2"].allSatisfy { address in
-            for _ in 0..<5 where try ping(from, address) { return true }
+            for _ in 0..<15 where try ping(from, address) { return true }
             return false
         }
     }

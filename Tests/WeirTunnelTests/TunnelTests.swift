@@ -296,11 +296,11 @@ struct TunnelTests {
         try "".write(toFile: done, atomically: true, encoding: .utf8)
 
         let (talkStatus, lines) = try talk.wait()
-        #expect(talkStatus == 0 && (Int(lines.trimmingCharacters(in: .whitespacesAndNewlines)) ?? 0) > 100, "\(lines)")
+        #expect(talkStatus == 0 && (Int(lines.trimmingCharacters(in: .whitespacesAndNewlines)) ?? 0) > 20, "\(lines)")
         pings.interrupt()
         // The last one may be on its way.
         let answers = Set(try pings.wait().output.matches(of: /bytes from .* icmp_seq=(\d+)/).compactMap { Int($0.1) })
-        #expect(answers.count > 100 && answers.count == answers.max(), "\(answers.count) of \(answers.max() ?? 0)")
+        #expect(answers.count > 20 && answers.count == answers.max(), "\(answers.count) of \(answers.max() ?? 0)")
         #expect(try capture.clear() == [])
         #expect(try cluster.dump(2).map { $0[0] } == [next.base64] && old != next)
     }
