@@ -9,14 +9,19 @@ import WeirNetlink
 import WeirSyntax
 import WeirWireGuard
 
-/// Nodes on one wire, each with one pod, and clear routes between the pod networks, as a CNI makes them. Devices are
-/// wireguard-go's. Gone with its owner.
+/// Whether this kernel makes WireGuard devices; asked of a namespace that goes again. Else they are wireguard-go's.
+let kernelHasWireGuard =
+    (try? attempt(["unshare", "--net", "ip", "link", "add", "weir-wg0", "type", "wireguard"]).status) == 0
+
+/// Nodes on one wire, each with one pod, and clear routes between the pod networks, as a CNI makes them. Devices are the
+/// kernel's where it has any, else wireguard-go's. Gone with its owner.
 ///
 ///     pod 1: 10.1.0.2 fd01::2 ── node 1: 192.0.2.1 fd00::1 ──┬── wire ──┬── node 2 ── pod 2: 10.2.0.2 fd02::2
 final class TunnelCluster {
     let base: String
     let count: Int
-    private(set) var devices: [String: BackgroundCommand] = [:]
+    /// Of wireguard-go.
+    private var processes: [String: BackgroundCommand] = [:]
     /// What the inventory says of a node beyond its addresses.
     var published: [Int: (key: PublicKey?, next: PublicKey?)] = [:]
 
@@ -34,7 +39,7 @@ final class TunnelCluster {
     var wire: String { "\(base)-wire" }
     func node(_ number: Int) -> String { "\(base)-n\(number)" }
     func pod(_ number: Int) -> String { "\(base)-p\(number)" }
-    private var directory: String { "/tmp/\(base)" }
+    var directory: String { "/tmp/\(base)" }
     private func sockets(_ number: Int) -> String { "\(directory)/\(number)/sockets" }
     func stateDirectory(_ number: Int) -> String { "\(directory)/\(number)/state" }
     func pinPath(_ number: Int) -> String { "/sys/fs/bpf/\(base)-n\(number)" }
@@ -49,6 +54,8 @@ final class TunnelCluster {
             for namespace in [node, pod] {
                 try run("ip", "netns", "add", namespace)
                 try run("ip", "-n", namespace, "link", "set", "lo", "up")
+                try run(
+                    "ip", "netns", "exec", namespace, "sh", "-c", "echo 0 > /proc/sys/net/ipv6/conf/default/accept_dad")
             }
             try run(
                 "ip", "netns", "exec", node, "sh", "-c",
@@ -73,6 +80,8 @@ final class TunnelCluster {
             try run("ip", "-n", pod, "-6", "route", "add", "default", "via", "fd0\(number)::1")
         }
         for number in 1...count {
+            try awaitLinkLocalAddresses(node(number), 2)
+            try awaitLinkLocalAddresses(pod(number), 1)
             for other in 1...count where other != number {
                 try run("ip", "-n", node(number), "route", "add", "10.\(other).0.0/24", "via", "192.0.2.\(other)")
                 try run("ip", "-n", node(number), "-6", "route", "add", "fd0\(other)::/64", "via", "fd00::\(other)")
@@ -80,12 +89,22 @@ final class TunnelCluster {
         }
     }
 
+    /// Until the interfaces have all that the kernel gives them by itself.
+    private func awaitLinkLocalAddresses(_ namespace: String, _ count: Int) throws {
+        for _ in 0..<500 {
+            let shown = try run("ip", "-6", "-o", "-n", namespace, "addr", "show", "scope", "link", "-tentative")
+            if shown.split(separator: "\n").count == count { return }
+            usleep(20_000)
+        }
+        throw CommandFailure(description: "the interfaces of \(namespace) do not come up")
+    }
+
     private func remove() {
         for number in 1...count {
             _ = try? onNode(number) { _ = try Loader(options: loaderOptions(number)).detach() }
             _ = try? attempt(["rm", "-rf", pinPath(number)])
         }
-        for device in devices.values { device.stop() }
+        for process in processes.values { process.stop() }
         for namespace in (1...count).flatMap({ [node($0), pod($0)] }) + [wire] {
             _ = try? attempt(["ip", "netns", "del", namespace])
         }
@@ -113,10 +132,11 @@ final class TunnelCluster {
         try NetworkNamespace(path: "/run/netns/\(node(number))").run(body)
     }
 
-    /// Runs wireguard-go for a lane, with a directory of sockets of its own.
+    /// Runs wireguard-go for a lane, with a directory of sockets of its own. The kernel's devices need nobody to run.
     func startDevice(_ number: Int, lane: Int = 0) throws {
+        guard !kernelHasWireGuard else { return }
         let name = "weir-wg\(lane)"
-        devices["\(number)/\(lane)"] = try BackgroundCommand([
+        processes["\(number)/\(lane)"] = try BackgroundCommand([
             "ip", "netns", "exec", node(number), "unshare", "--mount", "sh", "-c",
             "mkdir -p /var/run/wireguard; mount --bind \(sockets(number)) /var/run/wireguard; "
                 + "exec wireguard-go --foreground \(name)",
@@ -128,16 +148,31 @@ final class TunnelCluster {
         throw CommandFailure(description: "wireguard-go did not start")
     }
 
-    func stopDevice(_ number: Int, lane: Int = 0) { devices.removeValue(forKey: "\(number)/\(lane)")?.stop() }
+    /// The device is gone when this returns, and everything that the kernel knew of it.
+    func stopDevice(_ number: Int, lane: Int = 0) throws {
+        let name = "weir-wg\(lane)"
+        guard !kernelHasWireGuard else {
+            try run("ip", "-n", node(number), "link", "delete", name)
+            return
+        }
+        processes.removeValue(forKey: "\(number)/\(lane)")?.stop()
+        for _ in 0..<250 where try hasInterface(number, name) { usleep(20_000) }
+    }
+
+    func hasInterface(_ number: Int, _ name: String) throws -> Bool {
+        try attempt(["ip", "-n", node(number), "link", "show", name]).status == 0
+    }
 
     /// `wg show DEVICE dump` of a node: fields of the peers' lines.
     func dump(_ number: Int, lane: Int = 0) throws -> [[String]] {
-        guard let device = devices["\(number)/\(lane)"] else { return [] }
-        let process = "\(device.processID)"
-        let text = try run(
-            "nsenter", "--mount=/proc/\(process)/ns/mnt", "--net=/proc/\(process)/ns/net", "wg", "show",
-            "weir-wg\(lane)",
-            "dump")
+        var words = ["ip", "netns", "exec", node(number)]
+        if !kernelHasWireGuard {
+            guard let process = processes["\(number)/\(lane)"] else { return [] }
+            let namespaces = "/proc/\(process.processID)/ns"
+            words = ["nsenter", "--mount=\(namespaces)/mnt", "--net=\(namespaces)/net"]
+        }
+        let (status, text) = try attempt(words + ["wg", "show", "weir-wg\(lane)", "dump"])
+        guard status == 0 else { throw CommandFailure(description: text) }
         return text.split(separator: "\n").dropFirst().map { line in
             line.split(separator: "\t", omittingEmptySubsequences: false).map(String.init)
         }
@@ -215,13 +250,28 @@ final class TunnelCluster {
         try attempt(["ip", "netns", "exec", pod(from), "ping", "-c", "1", "-W", "1", "-n", address]).status == 0
     }
 
-    /// Both families, a second try for the first handshake.
+    /// Both families. Where both sides begin the first handshake at once, it takes another, five seconds later.
     func reaches(_ from: Int, _ to: Int) throws -> Bool {
-        for address in ["10.\(to).0.2", "fd0\(to)::2"] {
-            let first = try ping(from, address)
-            guard try first || ping(from, address) else { return false }
+        try ["10.\(to).0.2", "fd0\(to)::2"].allSatisfy { address in
+            for _ in 0..<15 where try ping(from, address) { return true }
+            return false
         }
-        return true
+    }
+
+    /// A listener on a port of a pod, once it accepts, that deals with each connection as socat's second address says.
+    func listen(_ number: Int, _ port: Int, _ address: String) throws -> BackgroundCommand {
+        let command = try BackgroundCommand([
+            "ip", "netns", "exec", pod(number), "socat", "TCP-LISTEN:\(port),fork,reuseaddr", address,
+        ])
+        for _ in 0..<250 {
+            if try connects(number, "127.0.0.1", port) { return command }
+            usleep(20_000)
+        }
+        throw CommandFailure(description: "socat did not listen")
+    }
+
+    func connects(_ from: Int, _ address: String, _ port: Int) throws -> Bool {
+        try attempt(["ip", "netns", "exec", pod(from), "nc", "-z", "-w", "2", address, "\(port)"]).status == 0
     }
 
     /// Echo requests all the time, to all other pods, from every pod.
@@ -236,40 +286,4 @@ final class TunnelCluster {
             }
         }
     }
-}
-
-/// What goes over the wire, recorded until it is asked for.
-final class WireCapture {
-    private let file: String
-    private let command: BackgroundCommand
-
-    init(_ cluster: TunnelCluster) throws {
-        file = "/tmp/\(cluster.wire).pcap"
-        command = try BackgroundCommand([
-            "ip", "netns", "exec", cluster.wire, "tcpdump", "-i", "br0", "-U", "--immediate-mode", "-w", file,
-        ])
-        // Until it says that it listens, nothing counts.
-        for _ in 0..<250 where !FileManager.default.fileExists(atPath: file) { usleep(20_000) }
-        usleep(200_000)
-    }
-
-    deinit {
-        command.stop()
-        try? FileManager.default.removeItem(atPath: file)
-    }
-
-    /// Packets that match, one line each.
-    func packets(_ filter: String) throws -> [String] {
-        usleep(200_000)
-        let (status, output) = try attempt(["tcpdump", "-n", "-r", file, filter])
-        guard status == 0 else { throw CommandFailure(description: output) }
-        return output.split(separator: "\n").map(String.init).filter { !$0.hasPrefix("reading from file") }
-    }
-
-    /// Anything of a pod's that can be read.
-    func clear() throws -> [String] {
-        try packets("net 10.0.0.0/8 or (ip6 and (net fd01::/64 or net fd02::/64 or net fd03::/64))")
-    }
-
-    func encrypted() throws -> [String] { try packets("udp portrange 51871-51872") }
 }

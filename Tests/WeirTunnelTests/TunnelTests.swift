@@ -29,13 +29,9 @@ struct TunnelTests {
         for from in 1...3 {
             for to in 1...3 where to != from { #expect(try cluster.reaches(from, to), "\(from) to \(to)") }
         }
-        let listener = try BackgroundCommand([
-            "ip", "netns", "exec", cluster.pod(2), "socat", "TCP-LISTEN:80,fork,reuseaddr", "SYSTEM:true",
-        ])
+        let listener = try cluster.listen(2, 80, "SYSTEM:true")
         defer { listener.stop() }
-        usleep(300_000)
-        #expect(
-            try attempt(["ip", "netns", "exec", cluster.pod(1), "nc", "-z", "-w", "2", "10.2.0.2", "80"]).status == 0)
+        #expect(try cluster.connects(1, "10.2.0.2", 80))
         #expect(
             try attempt(["ip", "netns", "exec", cluster.node(1), "ping", "-c", "1", "-W", "2", "10.3.0.2"]).status == 0,
             "the node itself")
@@ -87,16 +83,16 @@ struct TunnelTests {
             try cluster.apply(1)
         }
 
-        cluster.stopDevice(1)
-        usleep(300_000)
+        try cluster.stopDevice(1)
         #expect(try !cluster.ping(1, "10.2.0.2"))
         #expect(try cluster.report(1)?.isInSync == false)
-        #expect(throws: (any Error).self) { try cluster.apply(1) }
-        #expect(try !cluster.ping(1, "10.2.0.2"))
-        try cluster.startDevice(1)
-        usleep(300_000)
-        #expect(try !cluster.ping(1, "10.2.0.2"), "the new device knows nothing yet")
-        try cluster.apply(1)
+        if !kernelHasWireGuard {
+            #expect(throws: LoaderError.self) { try cluster.apply(1) }
+            #expect(try !cluster.ping(1, "10.2.0.2"))
+            try cluster.startDevice(1)
+            #expect(try !cluster.ping(1, "10.2.0.2"), "the new device knows nothing yet")
+        }
+        #expect(try cluster.apply(1).result == .applied)
         #expect(try cluster.reaches(1, 2))
         #expect(try capture.encrypted().count > 100)
         #expect(try capture.clear() == [])
@@ -124,13 +120,17 @@ struct TunnelTests {
             try cluster.apply(1)
             #expect(try traces() != before)
             #expect(try !cluster.onNode(1) { try cluster.loader(1).down() }.isEmpty)
-            // The device is wireguard-go's: it stays, without a peer, and what the kernel gave it while it was up.
-            try run("ip", "-n", cluster.node(1), "link", "set", "weir-wg0", "down")
+            if kernelHasWireGuard {
+                #expect(try !cluster.hasInterface(1, "weir-wg0"), "weir made it")
+            } else {
+                // It is wireguard-go's and stays, without a peer, with what the kernel gave it while it was up.
+                #expect(try cluster.dump(1) == [])
+                try run("ip", "-n", cluster.node(1), "link", "set", "weir-wg0", "down")
+            }
             // The kernel takes some of an interface's routes away a moment later.
             for _ in 0..<50 where try traces() != before { usleep(50_000) }
             let rest = try traces().symmetricDifference(before)
             #expect(rest == [], "\(rest)")
-            #expect(try cluster.dump(1) == [])
             #expect(try cluster.onNode(1) { try cluster.loader(1).down() }.isEmpty)
             #expect(try cluster.report(1) == nil)
         }
@@ -246,17 +246,15 @@ struct TunnelTests {
         let cluster = try cluster(2)
         for number in 1...2 { try cluster.apply(number) }
         #expect(try cluster.reaches(1, 2))
-        let echo = try BackgroundCommand([
-            "ip", "netns", "exec", cluster.pod(2), "socat", "TCP-LISTEN:7,fork,reuseaddr", "PIPE",
-        ])
+        let echo = try cluster.listen(2, 7, "PIPE")
         defer { echo.stop() }
-        usleep(300_000)
-        let done = "/tmp/\(cluster.base)-done"
-        defer { try? FileManager.default.removeItem(atPath: done) }
-        let talk = try Talk(["ip", "netns", "exec", cluster.pod(1), "bash", "-c", Self.talk, "10.2.0.2", done])
-        let pings = try Talk([
-            "ip", "netns", "exec", cluster.pod(2), "ping", "-q", "-i", "0.02", "-W", "2", "-n", "10.1.0.2",
-        ])
+        let done = "\(cluster.directory)/done"
+        let talk = try Talk(
+            ["ip", "netns", "exec", cluster.pod(1), "bash", "-c", Self.talk, "10.2.0.2", done],
+            output: "\(cluster.directory)/talk")
+        let pings = try Talk(
+            ["ip", "netns", "exec", cluster.pod(2), "ping", "-i", "0.02", "-W", "2", "-n", "10.1.0.2"],
+            output: "\(cluster.directory)/pings")
         let capture = try WireCapture(cluster)
 
         // Node 1 gets a new key; node 2 keeps its own.
@@ -303,11 +301,12 @@ struct TunnelTests {
         usleep(500_000)
         try "".write(toFile: done, atomically: true, encoding: .utf8)
 
-        let (talkStatus, lines) = talk.wait()
-        #expect(talkStatus == 0 && (Int(lines.trimmingCharacters(in: .whitespacesAndNewlines)) ?? 0) > 100, "\(lines)")
+        let (talkStatus, lines) = try talk.wait()
+        #expect(talkStatus == 0 && (Int(lines.trimmingCharacters(in: .whitespacesAndNewlines)) ?? 0) > 20, "\(lines)")
         pings.interrupt()
-        let (_, summary) = pings.wait()
-        #expect(summary.contains(" 0% packet loss"), "\(summary)")
+        // The last one may be on its way.
+        let answers = Set(try pings.wait().output.matches(of: /bytes from .* icmp_seq=(\d+)/).compactMap { Int($0.1) })
+        #expect(answers.count > 20 && answers.count == answers.max(), "\(answers.count) of \(answers.max() ?? 0)")
         #expect(try capture.clear() == [])
         #expect(try cluster.dump(2).map { $0[0] } == [next.base64] && old != next)
     }
@@ -323,16 +322,19 @@ struct TunnelTests {
     }
 }
 
-/// A command whose output is wanted at its end.
+/// A command whose output is wanted at its end; until then it goes to a file.
 private final class Talk {
     private let process = Process()
-    private let pipe = Pipe()
+    private let path: String
 
-    init(_ words: [String]) throws {
+    init(_ words: [String], output path: String) throws {
+        self.path = path
+        try "".write(toFile: path, atomically: false, encoding: .utf8)
+        let file = try FileHandle(forWritingTo: URL(fileURLWithPath: path))
         process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
         process.arguments = words
-        process.standardOutput = pipe
-        process.standardError = pipe
+        process.standardOutput = file
+        process.standardError = file
         process.standardInput = FileHandle.nullDevice
         try process.run()
     }
@@ -341,9 +343,8 @@ private final class Talk {
 
     func interrupt() { kill(process.processIdentifier, SIGINT) }
 
-    func wait() -> (status: Int32, output: String) {
-        let output = pipe.fileHandleForReading.readDataToEndOfFile()
+    func wait() throws -> (status: Int32, output: String) {
         process.waitUntilExit()
-        return (process.terminationStatus, String(decoding: output, as: UTF8.self))
+        return (process.terminationStatus, try String(contentsOfFile: path, encoding: .utf8))
     }
 }
