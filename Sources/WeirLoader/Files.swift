@@ -65,7 +65,7 @@ enum Files {
         while fsync(file.rawValue) != 0 { guard lastError == .interrupted else { throw lastError } }
     }
 
-    private static func synchronize(directory: String) throws(FileError) {
+    static func synchronize(directory: String) throws(FileError) {
         do {
             let file = try FileDescriptor.open(FilePath(directory), .readOnly, options: [.directory, .closeOnExec])
             try file.closeAfter { try synchronize(file) }

@@ -35,20 +35,23 @@ struct KeyStore: Sendable {
             throw LoaderError.refused("the new key has no public key", hint: "try again")
         }
         let path = path(name)
+        // Under its name a key is whole or not there. What a crash left under the other one was never used.
+        let unfinished = path + ".new"
+        try Files.removeFile(unfinished)
+        defer { _ = try? Files.removeFile(unfinished) }
         do {
             let file = try FileDescriptor.open(
-                FilePath(path), .writeOnly, options: [.create, .exclusiveCreate, .noFollow, .closeOnExec],
+                FilePath(unfinished), .writeOnly, options: [.create, .exclusiveCreate, .noFollow, .closeOnExec],
                 permissions: [.ownerReadWrite])
-            do {
-                try file.closeAfter {
-                    try unsafe key.withBase64 { text in _ = try unsafe file.writeAll(text) }
-                    guard fsync(file.rawValue) == 0 else { throw Errno(rawValue: Glibc.errno) }
-                }
-            } catch {
-                _ = try? Files.removeFile(path)
-                throw error
+            try file.closeAfter {
+                try unsafe key.withBase64 { text in _ = try unsafe file.writeAll(text) }
+                guard fsync(file.rawValue) == 0 else { throw Errno(rawValue: Glibc.errno) }
             }
+            // Fails where there is a key meanwhile.
+            // SAFETY: both paths outlive the call.
+            guard unsafe link(unfinished, path) == 0 else { throw Errno(rawValue: Glibc.errno) }
         } catch let error as Errno { throw FileError("create key", path, errno: error) }
+        try Files.synchronize(directory: directory)
         return publicKey
     }
 
