@@ -3,9 +3,34 @@ internal import SystemPackage
 internal import WeirImage
 internal import WeirNetlink
 
+/// What a run leaves for the next, as a file of one version.
+protocol RememberedState: Codable {
+    static var currentFormat: Int { get }
+    var format: Int { get }
+    init()
+}
+
+extension RememberedState {
+    /// Fresh where there is none.
+    ///
+    /// - Parameter remedy: what to do about a file that nobody can read.
+    static func load(_ path: String, remedy: String) throws -> Self {
+        guard let bytes = try Files.read(path) else { return Self() }
+        guard let state = try? JSONDecoder().decode(Self.self, from: Data(bytes)), state.format == Self.currentFormat
+        else { throw LoaderError.refused("\(path) is damaged or of another version", hint: remedy) }
+        return state
+    }
+
+    func save(_ path: String) throws {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .prettyPrinted]
+        try Files.write(Array(try encoder.encode(self)), to: path)
+    }
+}
+
 /// What weir remembers between runs and cannot read back from the kernel. Losing it loses no protection: the pins say
 /// what is in force.
-struct NodeState: Codable, Equatable {
+struct NodeState: RememberedState, Equatable {
     /// 1: first version.
     static let currentFormat = 1
 
@@ -32,22 +57,9 @@ struct StateDirectory {
     }
 
     /// Fresh where there is none.
-    func load() throws -> NodeState {
-        guard let bytes = try Files.read(statePath) else { return NodeState() }
-        guard let state = try? JSONDecoder().decode(NodeState.self, from: Data(bytes)),
-            state.format == NodeState.currentFormat
-        else {
-            throw LoaderError.refused(
-                "\(statePath) is damaged or of another version", hint: "remove it to go on without it")
-        }
-        return state
-    }
+    func load() throws -> NodeState { try NodeState.load(statePath, remedy: "remove it to go on without it") }
 
-    func save(_ state: NodeState) throws {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.sortedKeys, .prettyPrinted]
-        try Files.write(Array(try encoder.encode(state)), to: statePath)
-    }
+    func save(_ state: NodeState) throws { try state.save(statePath) }
 
     // MARK: Images, by digest: a slot's meta data says which is its own.
 

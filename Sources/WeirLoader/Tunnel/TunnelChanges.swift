@@ -5,6 +5,7 @@ package import WeirWireGuard
 /// What is there of a tunnel: devices by lane, and what lies in the routing table.
 struct TunnelSurvey {
     struct Lane {
+        var name: String
         var addresses: [InterfaceAddress] = []
         /// nil where no interface has the lane's name.
         var interface: NetworkInterface?
@@ -14,7 +15,7 @@ struct TunnelSurvey {
 
     /// Of both lanes, be they wanted or not.
     var lanes: [Lane]
-    var routes: [TableRoute]
+    var routes: Set<TableRoute>
     var rules: [RoutingRule]
 
     init(table: UInt32, names: [String], socketDirectory: String) throws {
@@ -22,17 +23,15 @@ struct TunnelSurvey {
         let interfaces = try netlink.interfaces()
         let addresses = try netlink.addresses()
         lanes = try names.map { name in
-            guard let interface = interfaces.first(where: { $0.name == name }) else { return Lane() }
+            guard let interface = interfaces.first(where: { $0.name == name }) else { return Lane(name: name) }
             let presence = try netlink.wireGuardDevice(name, socketDirectory: socketDirectory)
             return Lane(
-                addresses: addresses.filter { $0.interface == interface.index }, interface: interface,
+                name: name, addresses: addresses.filter { $0.interface == interface.index }, interface: interface,
                 presence: presence, device: try presence.device?.state())
         }
-        routes = try netlink.routes(inTable: table)
+        routes = Set(try netlink.routes(inTable: table))
         rules = try netlink.rules().filter { $0.table == table }
     }
-
-    func lane(ofInterface index: UInt32) -> Int? { lanes.firstIndex { $0.interface?.index == index } }
 }
 
 /// The difference between the tunnel that is there and the one that is wanted.
@@ -44,6 +43,8 @@ package struct TunnelChanges: Sendable {
         /// Whether the interface is to be brought up, or has another MTU.
         package var setsLink: Bool
         package var addresses: [IPAddress]
+
+        package var isEmpty: Bool { !isCreated && plan.isEmpty && !setsLink && addresses.isEmpty }
     }
 
     /// In the order of the lanes that are wanted.
@@ -61,14 +62,13 @@ package struct TunnelChanges: Sendable {
     let sendingLane: Int
 
     package var isEmpty: Bool {
-        lanes.allSatisfy { !$0.isCreated && $0.plan.isEmpty && !$0.setsLink && $0.addresses.isEmpty }
-            && unreachable.isEmpty && rules.isEmpty
+        lanes.allSatisfy(\.isEmpty) && unreachable.isEmpty && rules.isEmpty
             && routed.isEmpty && staleRoutes.isEmpty && staleRules.isEmpty && staleInterfaces.isEmpty
     }
 
     init(
         from survey: TunnelSurvey, to configuration: TunnelConfiguration, applied: TunnelConfiguration?,
-        _ state: TunnelState, names: [String]
+        _ state: TunnelState
     ) {
         self.configuration = configuration
         let sendingLane = configuration.isRotating ? state.sendingLane : 0
@@ -90,6 +90,7 @@ package struct TunnelChanges: Sendable {
         let table = configuration.routingTable
         let refusals = configuration.routes.map { Self.refusal(of: $0.destination, table) }
         unreachable = refusals.filter { !survey.routes.contains($0) }.map(\.destination)
+        let kept = Set(refusals)
         let families = Set(configuration.routes.map(\.destination.family)).sorted()
         let wantedRules = families.map {
             RoutingRule($0, preference: configuration.rulePreference, table: table)
@@ -97,23 +98,21 @@ package struct TunnelChanges: Sendable {
         rules = wantedRules.filter { !survey.rules.contains($0) }
         let interface = survey.lanes[sendingLane].interface?.index
         let wanted = configuration.routes.filter { !$0.isUnreachable }
-        let deviceRoutes = wanted.map { route in
-            interface.map { Self.route(route, configuration, through: $0) }
+        routed = wanted.filter { route in
+            guard let interface else { return true }
+            return !survey.routes.contains(Self.route(route, configuration, through: interface))
         }
-        routed = zip(wanted, deviceRoutes).filter { _, route in route.map { !survey.routes.contains($0) } ?? true }
-            .map { $0.0 }
         let places = Set(wanted.map { Place(destination: $0.destination, metric: Self.deviceMetric) })
         staleRoutes =
             survey.routes.filter { route in
-                !refusals.contains(route)
+                !kept.contains(route)
                     && !places.contains(Place(destination: route.destination, metric: route.metric))
             }.sorted()
         staleRules = survey.rules.filter {
             $0.isPlain && $0.preference == configuration.rulePreference && !wantedRules.contains($0)
         }
-        staleInterfaces = names.dropFirst(configuration.interfaces.count).filter { name in
-            state.createdInterfaces.contains(name) && survey.lanes[names.firstIndex(of: name) ?? 0].interface != nil
-        }
+        staleInterfaces = survey.lanes.dropFirst(configuration.interfaces.count)
+            .filter { state.createdInterfaces.contains($0.name) && $0.interface != nil }.map(\.name)
     }
 
     private struct Place: Hashable {
@@ -141,7 +140,7 @@ package struct TunnelChanges: Sendable {
     /// A line for each change: `+` for what comes, `-` for what goes, `~` for what changes. No secrets.
     package var lines: [String] {
         var lines: [String] = []
-        for lane in lanes where lane.isCreated || !lane.plan.isEmpty || lane.setsLink || !lane.addresses.isEmpty {
+        for lane in lanes where !lane.isEmpty {
             lines.append(
                 "\(lane.isCreated ? "+" : "~") interface \(lane.name)\(lane.setsLink ? ", up, MTU \(configuration.mtu)" : "")"
             )

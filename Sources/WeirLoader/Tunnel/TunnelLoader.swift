@@ -6,8 +6,8 @@ package import WeirWireGuard
 
 /// Puts a compiled tunnel onto this node: one call does its work and returns, nothing of it stays resident.
 ///
-/// From the first write on nothing for other nodes' pods leaves in clear: the routes that refuse it come before the
-/// device, and go after it. Every call belongs to the network namespace of its thread and blocks.
+/// From the first change of a route on nothing for other nodes' pods leaves in clear: the routes that refuse it come
+/// before those through a device, and go after it. Every call belongs to the network namespace of its thread and blocks.
 package struct TunnelLoader: Sendable {
     package struct Options: Sendable {
         /// Where the sockets of user-space devices are.
@@ -31,7 +31,6 @@ package struct TunnelLoader: Sendable {
     private let loader: Loader
     private let options: Options
     let directory: TunnelDirectory
-    var names: [String] { loader.options.tunnelInterfaces }
 
     package init(_ loaderOptions: Loader.Options = Loader.Options(), options: Options = Options()) {
         loader = Loader(options: loaderOptions)
@@ -91,18 +90,21 @@ package struct TunnelLoader: Sendable {
     /// What an apply would do. Changes nothing.
     package func plan(_ configuration: TunnelConfiguration) throws(LoaderError) -> TunnelChanges {
         try bordered {
-            try changes(to: configuration, try directory.load())
+            TunnelChanges(
+                from: try survey(table: configuration.routingTable), to: configuration,
+                applied: try directory.configuration(), try directory.load())
         }
     }
 
     func survey(table: UInt32) throws -> TunnelSurvey {
-        try TunnelSurvey(table: table, names: names, socketDirectory: options.socketDirectory)
+        try TunnelSurvey(
+            table: table, names: loader.options.tunnelInterfaces, socketDirectory: options.socketDirectory)
     }
 
-    private func changes(to configuration: TunnelConfiguration, _ state: TunnelState) throws -> TunnelChanges {
-        TunnelChanges(
-            from: try survey(table: configuration.routingTable), to: configuration,
-            applied: try directory.configuration(), state, names: names)
+    private func requireSameNamespace(_ state: TunnelState, hint: String = "run there") throws {
+        guard let recorded = state.namespace, try recorded != .current() else { return }
+        throw LoaderError.refused(
+            "the tunnel of \(directory.path) belongs to another network namespace", hint: hint)
     }
 
     // MARK: Apply
@@ -112,13 +114,9 @@ package struct TunnelLoader: Sendable {
     }
 
     private func applyLocked(_ configuration: TunnelConfiguration) throws -> Outcome {
-        var state = try directory.load()
-        let namespace = try NamespaceIdentity.current()
-        if let recorded = state.namespace, recorded != namespace {
-            throw LoaderError.refused(
-                "the tunnel of \(directory.path) belongs to another network namespace",
-                hint: "run there, or use another --state-dir")
-        }
+        var saved = try directory.load()
+        var state = saved
+        try requireSameNamespace(state, hint: "run there, or use another --state-dir")
         if let table = state.routingTable, let preference = state.rulePreference,
             (table, preference) != (configuration.routingTable, configuration.rulePreference)
         {
@@ -129,29 +127,36 @@ package struct TunnelLoader: Sendable {
         let keys = try configuration.lanes.map { try keyName(of: $0.publicKey) }
         let applied = try directory.configuration()
         try requireSendingOnOther(configuration, applied, state)
-        let changes = try changes(to: configuration, state)
+        let survey = try survey(table: configuration.routingTable)
+        let changes = TunnelChanges(from: survey, to: configuration, applied: applied, state)
         let outcome = Outcome(
             result: changes.isEmpty ? .unchanged : .applied, changes: changes.lines,
             interfaces: configuration.interfaces, sendingInterface: configuration.interfaces[changes.sendingLane])
-        try requireOwnInterfaces(changes, state)
+        try requireOwnInterfaces(survey, configuration, state)
 
-        state.namespace = namespace
+        func remember() throws {
+            if state != saved { try directory.save(state) }
+            saved = state
+        }
+        state.namespace = try .current()
         state.createdInterfaces.formUnion(changes.lanes.filter(\.isCreated).map(\.name))
         state.sendingLane = changes.sendingLane
         state.routingTable = configuration.routingTable
         state.rulePreference = configuration.rulePreference
-        if try directory.load() != state { try directory.save(state) }
+        try remember()
         try carryOut(changes, keys)
         if keys.first == .next { try directory.keys.promote() }
         state.createdInterfaces.subtract(changes.staleInterfaces)
-        if try directory.load() != state { try directory.save(state) }
+        try remember()
         if applied != configuration { try directory.save(configuration) }
         return outcome
     }
 
-    private func requireOwnInterfaces(_ changes: TunnelChanges, _ state: TunnelState) throws {
-        for (lane, found) in zip(changes.lanes, try survey(table: changes.configuration.routingTable).lanes) {
-            guard case .kernel = found.presence, !state.createdInterfaces.contains(lane.name) else { continue }
+    private func requireOwnInterfaces(
+        _ survey: TunnelSurvey, _ configuration: TunnelConfiguration, _ state: TunnelState
+    ) throws {
+        for lane in survey.lanes.prefix(configuration.interfaces.count) {
+            guard case .kernel = lane.presence, !state.createdInterfaces.contains(lane.name) else { continue }
             throw LoaderError.refused(
                 "\(lane.name) is there already, and weir did not create it", hint: "ip link delete \(lane.name)")
         }
@@ -273,15 +278,12 @@ package struct TunnelLoader: Sendable {
             let applied = try directory.configuration()
             var gone: [String] = []
             if let table = state.routingTable {
-                if let recorded = state.namespace, try recorded != .current() {
-                    throw LoaderError.refused(
-                        "the tunnel of \(directory.path) belongs to another network namespace", hint: "run there")
-                }
+                try requireSameNamespace(state)
                 let survey = try survey(table: table)
-                for (name, lane) in zip(names, survey.lanes) {
-                    if state.createdInterfaces.contains(name), lane.interface != nil {
-                        try remove(name)
-                        gone.append("interface \(name)")
+                for lane in survey.lanes {
+                    if state.createdInterfaces.contains(lane.name), lane.interface != nil {
+                        try remove(lane.name)
+                        gone.append("interface \(lane.name)")
                     } else if case .userspace(let device) = lane.presence, let found = lane.device,
                         !found.peers.isEmpty, applied != nil
                     {
@@ -289,7 +291,7 @@ package struct TunnelLoader: Sendable {
                         for address in lane.addresses where applied?.addresses.contains(address.address) == true {
                             _ = try Netlink().remove(address)
                         }
-                        gone.append("peers of \(name)")
+                        gone.append("peers of \(lane.name)")
                     }
                 }
                 try loader.refreshTunnelsLocked()
@@ -325,6 +327,7 @@ package struct TunnelLoader: Sendable {
                     hint: "publish the next key that weir wireguard rotate start prints, and apply on every node")
             }
             var state = try directory.load()
+            try requireSameNamespace(state)
             let survey = try survey(table: configuration.routingTable)
             try requireAnswers(survey.lanes[lane], configuration.lanes[lane])
             let name = configuration.interfaces[lane]

@@ -87,8 +87,7 @@ extension TunnelLoader {
             return TunnelReport(
                 survey,
                 TunnelChanges(
-                    from: survey, to: wanted, applied: try directory.configuration(), try directory.load(), names: names
-                ))
+                    from: survey, to: wanted, applied: try directory.configuration(), try directory.load()))
         }
     }
 }

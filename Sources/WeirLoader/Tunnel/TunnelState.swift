@@ -1,9 +1,8 @@
-internal import FoundationEssentials
 internal import WeirNetlink
 internal import WeirWireGuard
 
 /// What weir remembers of the tunnel between runs: what it made, and what it was told last.
-struct TunnelState: Codable, Equatable {
+struct TunnelState: RememberedState, Equatable {
     /// 1: first version.
     static let currentFormat = 1
 
@@ -31,26 +30,21 @@ struct TunnelDirectory {
 
     /// Fresh where there is none.
     func load() throws -> TunnelState {
-        guard let bytes = try Files.read(statePath) else { return TunnelState() }
-        guard let state = try? JSONDecoder().decode(TunnelState.self, from: Data(bytes)),
-            state.format == TunnelState.currentFormat
-        else {
-            throw LoaderError.refused(
-                "\(statePath) is damaged or of another version", hint: "take the interfaces down by hand and remove it")
-        }
-        return state
+        try TunnelState.load(statePath, remedy: "take the interfaces down by hand and remove it")
     }
 
     func save(_ state: TunnelState) throws {
         try Files.makeDirectories(path)
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.sortedKeys, .prettyPrinted]
-        try Files.write(Array(try encoder.encode(state)), to: statePath)
+        try state.save(statePath)
     }
 
     /// What was applied last; nil where nothing was.
     func configuration() throws -> TunnelConfiguration? {
-        try Files.read(configurationPath).map { try TunnelConfiguration(encoded: $0) }
+        guard let bytes = try Files.read(configurationPath) else { return nil }
+        do throws(TunnelEncodingError) { return try TunnelConfiguration(encoded: bytes) } catch {
+            throw LoaderError.refused(
+                "\(configurationPath): \(error)", hint: "remove it and apply again; endpoints are set anew then")
+        }
     }
 
     func save(_ configuration: TunnelConfiguration) throws {
