@@ -1,7 +1,6 @@
 import ArgumentParser
 import Foundation
 import WeirCompiler
-import WeirDiagnostics
 import WeirImage
 import WeirLoader
 import WeirModel
@@ -92,7 +91,7 @@ struct ApplyCommand: ParsableCommand {
     /// The image; of sources what lets the loader compile other policies under the same inventory, and the API servers
     /// that a bundle does not know.
     private func compiled() throws -> (image: Image, policy: PolicySource?, apiServers: [IPAddress]) {
-        if let bundle = bundlePath { return (try image(of: bundle), nil, []) }
+        if let bundle = bundlePath { return (try BundleFile.image(at: bundle, node: node.wanted), nil, []) }
         let loaded = try sources.load()
         let name = try node.resolve(loaded.inventory, fallback: ProcessInfo.processInfo.hostName)
         let kept = KeptPolicy(policies: loaded.policies, options: loaded.options)
@@ -101,24 +100,6 @@ struct ApplyCommand: ParsableCommand {
         }
         let apiServers = loaded.inventory.nodes.filter(\.isKubeAPIServer).flatMap(\.addresses)
         return (loaded.image(node: name), policy, loaded.inventory.kubeAPIServerAddresses + apiServers)
-    }
-
-    private func image(of bundle: String) throws -> Image {
-        func invalid(_ id: DiagnosticID, _ message: String) -> ExitCode {
-            Terminal.report(Diagnostic(.error, id, message, at: SourceLocation(file: bundle)))
-            return ExitStatus.invalidInput
-        }
-        do {
-            let image = try Image(decoding: try Stream.contents(of: bundle))
-            if let wanted = node.wanted, wanted != image.node {
-                throw invalid(.unknownNode, "the bundle is for node '\(image.node)', not '\(wanted)'")
-            }
-            return image
-        } catch let error as ImageFormatError {
-            throw invalid(.invalidBundle, error.description)
-        } catch let error as StreamFailure {
-            throw invalid(.fileUnreadable, "cannot be read: \(error)")
-        }
     }
 }
 

@@ -63,6 +63,8 @@ struct SourceOptions: ParsableArguments {
 
     /// Whether the command line, not the environment, names policies or an inventory.
     var areGiven: Bool { !policies.isEmpty || !inventorySource.inventory.isEmpty }
+    /// Whether the environment does.
+    var areInEnvironment: Bool { Environment.optional("POLICIES") != nil || Environment.optional("INVENTORY") != nil }
     private var policyPaths: [String] { policies.isEmpty ? Environment.list("POLICIES") : policies }
     var readStandardInput: Bool { (policyPaths + inventorySource.paths).contains("-") }
 
