@@ -55,6 +55,9 @@ let package = Package(
             dependencies: ["WeirDiagnostics", "WeirSyntax", "WeirModel", "WeirMaps", "WeirImage", "WeirCompiler"],
             swiftSettings: strict),
         .target(
+            name: "WeirDiff", dependencies: ["WeirABI", "WeirMaps", "WeirModel", "WeirImage", "WeirCompiler"],
+            swiftSettings: strict),
+        .target(
             name: "WeirWireGuard",
             dependencies: ["WeirDiagnostics", "WeirModel", .product(name: "Crypto", package: "swift-crypto")],
             swiftSettings: strict),
@@ -102,8 +105,8 @@ let package = Package(
             dependencies: [
                 "CStart", "WeirABI", "WeirDiagnostics", "WeirSyntax", "WeirModel", "WeirPolicy", "WeirInventory",
                 "WeirMaps",
-                "WeirImage", "WeirCompiler", "WeirLint", "WeirWireGuard", "WeirFlow", "WeirEmulator", "WeirKernel",
-                "WeirLoader",
+                "WeirImage", "WeirCompiler", "WeirLint", "WeirDiff", "WeirWireGuard", "WeirFlow", "WeirEmulator",
+                "WeirKernel", "WeirLoader",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ],
@@ -152,6 +155,12 @@ let package = Package(
             dependencies: [
                 "WeirLint", "WeirCompiler", "WeirEmulator", "WeirFlow", "WeirImage", "WeirInventory", "WeirMaps",
                 "WeirModel", "WeirPolicy", "InputTestSupport", "WeirTestSupport",
+            ],
+            swiftSettings: strict),
+        .testTarget(
+            name: "WeirDiffTests",
+            dependencies: [
+                "WeirDiff", "WeirCompiler", "WeirEmulator", "WeirFlow", "WeirImage", "WeirModel", "WeirTestSupport",
             ],
             swiftSettings: strict),
         .testTarget(

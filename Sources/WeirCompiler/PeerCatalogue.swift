@@ -16,6 +16,10 @@ struct PeerCatalogue: Sendable {
     private(set) var identityNames: OrderedSet<String> = ["unknown"]
     /// The Service addresses among `addresses`.
     private(set) var serviceCandidates: [IPAddress: Int] = [:]
+    /// By node, where the catalogue is of none: each as its own endpoints see it.
+    private(set) var hosts: [String: Host] = [:]
+    /// Likewise, by Service address and node: a Service that the node itself answers, for that node's endpoints.
+    private(set) var servicesOnNode: [IPAddress: [String: Int]] = [:]
 
     private let distinctions: RuleSetResolution.Distinctions
     /// Of all but endpoints.
@@ -27,6 +31,14 @@ struct PeerCatalogue: Sendable {
         var candidate: Int
         /// Index into `identityNames`.
         var identity: Int
+    }
+
+    /// A node as its own endpoints see it, as candidates.
+    struct Host: Sendable {
+        /// What it sends itself, whatever the address.
+        var asSource: Int
+        /// By its addresses.
+        var asDestination: [IPAddress: Int] = [:]
     }
 
     struct Region: Sendable {
@@ -135,10 +147,13 @@ struct PeerCatalogue: Sendable {
         add(host(node.flatMap { inventory.node(named: $0) }, servers, options))
         for other in inventory.nodes {
             let host = host(other, servers, options)
-            if node == nil { add(host) }
+            if node == nil { hosts[other.name] = Host(asSource: add(host).candidate) }
             for address in other.addresses {
                 let own = distinctions.networks.isEmpty ? host : host.at(network(around: address))
-                if node == nil { add(own) }
+                if node == nil {
+                    let candidate = add(own).candidate
+                    hosts[other.name]?.asDestination[address] = candidate
+                }
                 if other.name == node {
                     add(own, at: address)
                     continue
@@ -201,27 +216,43 @@ struct PeerCatalogue: Sendable {
             }
             return nil
         }
-        var backends: [IPAddress: [PortKey: Set<Frontend.Backend>]] = [:]
+        var backends: [IPAddress: [PortKey: Set<Service.Backend>]] = [:]
         for service in inventory.services {
             for address in service.addresses where known[address] == nil {
                 if backends[address] == nil { backends[address] = [:] }
                 for port in service.ports {
-                    let own = port.backends.filter { $0.address.family == address.family }
                     backends[address, default: [:]][PortKey(port), default: []].formUnion(
-                        own.compactMap { backend in
-                            peer(backend.address).map { Frontend.Backend(peer: $0, port: backend.port) }
-                        })
+                        port.backends.filter { $0.address.family == address.family })
                 }
             }
         }
-        for address in backends.keys.sorted() {
-            let frontends = (backends[address] ?? [:]).sorted { $0.key < $1.key }.map { key, backends in
-                Frontend(protocol: key.protocol, port: key.port, backends: backends)
+        for (address, ports) in backends.sorted(by: { $0.key < $1.key }) {
+            let (candidate, identity) = add(
+                Self.service(at: address, ports) { peer($0.address) })
+            addresses.append(KnownAddress(address: address, candidate: candidate, identity: identity))
+            serviceCandidates[address] = candidate
+            let answering = Set(ports.values.joined().map(\.address))
+            for (node, host) in hosts.sorted(by: { $0.key < $1.key })
+            where !answering.isDisjoint(with: host.asDestination.keys) {
+                servicesOnNode[address, default: [:]][node] =
+                    add(
+                        Self.service(at: address, ports) { host.asDestination[$0.address] ?? peer($0.address) }
+                    ).candidate
             }
-            let service = PeerCandidate(kind: .service, prefixes: [Prefix(host: address)], frontends: frontends)
-            add(service, at: address)
-            serviceCandidates[address] = numbers[service]
         }
+    }
+
+    private static func service(
+        at address: IPAddress, _ ports: [PortKey: Set<Service.Backend>], peer: (Service.Backend) -> Int?
+    ) -> PeerCandidate {
+        let frontends = ports.sorted { $0.key < $1.key }.map { key, backends in
+            Frontend(
+                protocol: key.protocol, port: key.port,
+                backends: backends.compactMap { backend in
+                    peer(backend).map { Frontend.Backend(peer: $0, port: backend.port) }
+                })
+        }
+        return PeerCandidate(kind: .service, prefixes: [Prefix(host: address)], frontends: frontends)
     }
 
     private struct PortKey: Hashable, Comparable {
