@@ -6,22 +6,6 @@ internal import WeirModel
 
 /// What an apply would change. Encodes as the JSON of `weir apply --dry-run`.
 package struct Plan: Hashable, Sendable, Codable {
-    /// One entry, in words; `before` is nil where it is new, `after` where it goes.
-    package struct EntryChange: Hashable, Sendable, Codable {
-        package var key: String
-        package var before: String?
-        package var after: String?
-    }
-
-    package struct MapChange: Hashable, Sendable, Codable {
-        package var map: String
-        package var added: Int
-        package var changed: Int
-        package var removed: Int
-        /// In order of the key's bytes.
-        package var entries: [EntryChange]
-    }
-
     package struct EndpointInterface: Hashable, Sendable, Codable {
         package var endpoint: String
         package var interface: String
@@ -126,42 +110,22 @@ extension Loader {
     }
 
     /// Both values are in the numbers of the slot in force, whose names are only added to.
-    private func changes(_ adjustment: Adjustment) -> [Plan.MapChange] {
+    private func changes(_ adjustment: Adjustment) -> [MapChange] {
         let image = adjustment.image
         return Dictionary(grouping: adjustment.changes.writes, by: \.map).sorted { $0.key < $1.key }.map {
             name, writes in
-            Plan.MapChange(
-                map: name.rawValue, added: writes.count { $0.before == nil },
-                changed: writes.count { $0.before != nil && $0.after != nil },
-                removed: writes.count { $0.after == nil },
-                entries: writes.sorted { $0.key.lexicographicallyPrecedes($1.key) }.map { write in
-                    Plan.EntryChange(
-                        key: Image.describe(key: write.key, of: name),
-                        before: write.before.map { image.describe(value: $0, of: name) },
-                        after: write.after.map { image.describe(value: $0, of: name) })
-                })
+            MapChange(
+                writes.sorted { $0.key.lexicographicallyPrecedes($1.key) }, of: name, from: image, to: image)
         }
     }
 
-    /// Values are described with the image they belong to: groups and rules are numbered by each for itself.
     private func changes(
         from present: [SlotMap: [MapEntry]], of former: Image?, to contents: SlotContents, of image: Image
-    ) -> [Plan.MapChange] {
+    ) -> [MapChange] {
         contents.maps.sorted { $0.key < $1.key }.compactMap { name, map in
-            let old = Dictionary((present[name] ?? []).map { ($0.key, $0.value) }) { $1 }
-            let entries = name == .peers ? Image.unpackActions(map.entries) : map.entries
-            let new = Dictionary(entries.map { ($0.key, $0.value) }) { $1 }
-            let keys = Set(old.keys).union(new.keys).filter { old[$0] != new[$0] }
-            guard !keys.isEmpty else { return nil }
-            return Plan.MapChange(
-                map: name.rawValue, added: keys.count { old[$0] == nil },
-                changed: keys.count { old[$0] != nil && new[$0] != nil }, removed: keys.count { new[$0] == nil },
-                entries: keys.sorted { $0.lexicographicallyPrecedes($1) }.map { key in
-                    Plan.EntryChange(
-                        key: Image.describe(key: key, of: name),
-                        before: old[key].map { (former ?? image).describe(value: $0, of: name) },
-                        after: new[key].map { image.describe(value: $0, of: name) })
-                })
+            MapChange(
+                from: present[name] ?? [], of: former ?? image,
+                to: name == .peers ? Image.unpackActions(map.entries) : map.entries, of: image, map: name)
         }
     }
 }

@@ -142,14 +142,7 @@ extension Plan {
         }
         for map in maps {
             lines.append("\(map.map): \(map.added) added, \(map.changed) changed, \(map.removed) removed")
-            for entry in map.entries {
-                switch (entry.before, entry.after) {
-                case (nil, let after?): lines.append("  + \(entry.key) -> \(after)")
-                case (let before?, nil): lines.append("  - \(entry.key) -> \(before)")
-                case (let before?, let after?): lines.append("  ~ \(entry.key) -> \(before) => \(after)")
-                case (nil, nil): break
-                }
-            }
+            lines += map.entries.map { "  \($0.text)" }
         }
         return lines.joined(separator: "\n") + "\n"
     }

@@ -47,6 +47,53 @@ struct MeaningOptions: ParsableArguments {
     }
 }
 
+/// How policies and an inventory are read and what they mean.
+struct ReadingOptions: ParsableArguments {
+    @Option(help: "What becomes of rules beyond L3/L4: error refuses them, deny compiles them to allow nothing.")
+    var unsupported = Environment.value("UNSUPPORTED", default: UnsupportedRules.error)
+
+    @OptionGroup var inventorySource: InventorySourceOptions
+
+    @OptionGroup var meaning: MeaningOptions
+
+    /// What was read, checked and typed; nil where a finding is an error. All findings, sorted.
+    ///
+    /// Policies are held until all are there; the objects of a file that is only inventory are not.
+    ///
+    /// - Parameter policies: gives the files of the policies.
+    func read(
+        policies: (inout InputReader, inout DiagnosticsCollector) -> [SourceFile]
+    ) -> (sources: SourceOptions.Sources?, findings: [Diagnostic]) {
+        let namespace = inventorySource.namespace
+        var diagnostics = DiagnosticsCollector()
+        var reader = InputReader(maximumBytes: inventorySource.maxInputBytes)
+        var inventory = InventoryDecoder(
+            options: InventoryOptions(clusterName: meaning.clusterName, defaultNamespace: namespace))
+        var policyDocuments: [Document] = []
+        // A directory may be given for both; each file is parsed once. Standard input is no file.
+        var parsed: [String: [Document]] = [:]
+        for file in policies(&reader, &diagnostics) {
+            let documents = parseDocuments(file, diagnostics: &diagnostics)
+            policyDocuments += documents
+            if file.path != "-" { parsed[file.path] = documents }
+        }
+        if inventorySource.paths.isEmpty {
+            for document in policyDocuments { inventory.add(document, diagnostics: &diagnostics) }
+        } else {
+            inventorySource.read(into: &inventory, with: &reader, known: parsed, &diagnostics)
+        }
+        let policySet = decodePolicies(
+            policyDocuments,
+            options: PolicyDecodingOptions(
+                defaultNamespace: namespace, unsupported: unsupported, hostFirewall: meaning.options.hostFirewall),
+            diagnostics: &diagnostics)
+        let typedInventory = inventory.finish(diagnostics: &diagnostics)
+        let sources = SourceOptions.Sources(
+            policies: policySet, inventory: typedInventory, options: meaning.options)
+        return (diagnostics.hasErrors ? nil : sources, diagnostics.sorted)
+    }
+}
+
 /// What a command compiles: policies and an inventory.
 struct SourceOptions: ParsableArguments {
     @Option(
@@ -54,12 +101,10 @@ struct SourceOptions: ParsableArguments {
         help: ArgumentHelp("Policy files or directories; - is standard input.", valueName: "path"))
     var policies: [String] = []
 
-    @Option(help: "What becomes of rules beyond L3/L4: error refuses them, deny compiles them to allow nothing.")
-    var unsupported = Environment.value("UNSUPPORTED", default: UnsupportedRules.error)
+    @OptionGroup var reading: ReadingOptions
 
-    @OptionGroup var inventorySource: InventorySourceOptions
-
-    @OptionGroup var meaning: MeaningOptions
+    var inventorySource: InventorySourceOptions { reading.inventorySource }
+    var meaning: MeaningOptions { reading.meaning }
 
     /// Whether the command line, not the environment, names policies or an inventory.
     var areGiven: Bool { !policies.isEmpty || !inventorySource.inventory.isEmpty }
@@ -99,31 +144,8 @@ struct SourceOptions: ParsableArguments {
     }
 
     /// What there is and every finding, sorted; nil where one of them is an error.
-    ///
-    /// Policies are held until all are there; the objects of a file that is only inventory are not.
     func read() -> (sources: Sources?, findings: [Diagnostic]) {
-        let namespace = inventorySource.namespace
-        var diagnostics = DiagnosticsCollector()
-        var reader = InputReader(maximumBytes: inventorySource.maxInputBytes)
-        var inventory = InventoryDecoder(
-            options: InventoryOptions(clusterName: meaning.clusterName, defaultNamespace: namespace))
-        var policyDocuments: [Document] = []
-        // A directory may be given for both; each file is parsed once. Standard input is no file.
-        var parsed: [String: [Document]] = [:]
-        for file in reader.read(policyPaths, diagnostics: &diagnostics) {
-            let documents = parseDocuments(file, diagnostics: &diagnostics)
-            policyDocuments += documents
-            if file.path != "-" { parsed[file.path] = documents }
-        }
-        inventorySource.read(into: &inventory, with: &reader, known: parsed, &diagnostics)
-        let policySet = decodePolicies(
-            policyDocuments,
-            options: PolicyDecodingOptions(
-                defaultNamespace: namespace, unsupported: unsupported, hostFirewall: meaning.options.hostFirewall),
-            diagnostics: &diagnostics)
-        let typedInventory = inventory.finish(diagnostics: &diagnostics)
-        let sources = Sources(policies: policySet, inventory: typedInventory, options: meaning.options)
-        return (diagnostics.hasErrors ? nil : sources, diagnostics.sorted)
+        reading.read { reader, diagnostics in reader.read(policyPaths, diagnostics: &diagnostics) }
     }
 }
 

@@ -1,0 +1,189 @@
+import ArgumentParser
+import Foundation
+import WeirCompiler
+import WeirDiagnostics
+import WeirDiff
+import WeirImage
+import WeirModel
+import WeirSyntax
+
+struct DiffCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "diff",
+        abstract: "Which flows become allowed or denied between two sets of policies, and by which rules.",
+        discussion: """
+            OLD and NEW are each a file or directory of policies, a bundle, a git revision (main, or main:path/to/policies),
+            or 'live' for what this node enforces. Exact: every class of peers and every range of ports is compared, none
+            is sampled. Without --inventory the policies' own files are read for it. Where one side is a bundle or the
+            node, both are compared for that node alone; else for all nodes.
+
+            Exit status 2 if there is a difference; --fail-on widened counts only what becomes allowed.
+
+            Examples:
+              weir diff main Policies/shop --inventory inventory.yaml
+              weir diff old/ new/ --inventory inventory.yaml --fail-on widened
+              sudo weir diff live node-a.weir
+            """)
+
+    enum Format: String, ExpressibleByArgument, CaseIterable { case table, wide, json }
+
+    /// Which differences end with status 2.
+    enum FailOn: String, ExpressibleByArgument, CaseIterable {
+        case any, widened, narrowed, never
+
+        func isReached(by difference: FlowDifference) -> Bool {
+            switch self {
+            case .any: !difference.isEmpty
+            case .widened: difference.changes.contains { $0.effect == .allowed }
+            case .narrowed: difference.changes.contains { $0.effect == .denied }
+            case .never: false
+            }
+        }
+    }
+
+    @Argument(help: "What is now.")
+    var old: String
+    @Argument(help: "What will be.")
+    var new: String
+    @OptionGroup(title: "Sources") var reading: ReadingOptions
+    @OptionGroup var node: NodeOptions
+    @OptionGroup(title: "Place") var place: PlaceOptions
+    @Flag(help: "List the map entries of the node that differ, not only how many.")
+    var entries = Environment.flag("ENTRIES")
+    @Option(help: "Status 2 on: any difference, widened, narrowed, or never.")
+    var failOn = Environment.value("FAIL_ON", default: FailOn.any)
+    @Option(help: "Format: table, wide (every name) or json.")
+    var output = Environment.value("OUTPUT", default: Format.table)
+    @OptionGroup var outputFile: OutputFileOptions
+
+    func run() throws {
+        let sides = try (side(old, opposite: new), side(new, opposite: old))
+        let matrices: (old: VerdictMatrix, new: VerdictMatrix)
+        var images: (old: Image, new: Image)?
+        if case (.sources(let old), .sources(let new)) = sides, node.wanted == nil {
+            matrices = (matrix(old), matrix(new))
+            if let only = Self.onlyNode(old, new) { images = (old.image(node: only), new.image(node: only)) }
+        } else {
+            let name = try commonNode(sides.0, sides.1)
+            let pair = (old: image(sides.0, name), new: image(sides.1, name))
+            matrices = (VerdictMatrix(image: pair.old), VerdictMatrix(image: pair.new))
+            images = pair
+        }
+        let report = DiffReport(
+            flows: FlowDifference(from: matrices.old, to: matrices.new), node: images?.new.node,
+            maps: images.map { $0.old.changes(to: $0.new) } ?? [])
+        try refusing {
+            switch output {
+            case .json: try outputFile.write(try json(report.json))
+            case .table, .wide:
+                try outputFile.write(report.text(allNames: output == .wide, allEntries: entries))
+            }
+        }
+        if failOn.isReached(by: report.flows) { throw ExitStatus.found }
+    }
+
+    // MARK: Sides
+
+    private enum Side {
+        case sources(SourceOptions.Sources)
+        case image(Image)
+    }
+
+    private func side(_ text: String, opposite: String) throws -> Side {
+        if text == "live" {
+            let image = try place.onPins { try place.loader().activeImage() }
+            guard let image else {
+                throw refuse("nothing is enforced at \(place.pinPath)", hint: "weir status says what is loaded")
+            }
+            return .image(image)
+        }
+        if FileManager.default.fileExists(atPath: text) {
+            if text.hasSuffix(".weir") { return .image(try BundleFile.image(at: text, node: node.wanted)) }
+            return .sources(
+                try sources { reader, diagnostics in reader.read([text], diagnostics: &diagnostics) })
+        }
+        return .sources(try revision(text, opposite: opposite))
+    }
+
+    /// `REVISION` has the policies where the other side has them.
+    private func revision(_ text: String, opposite: String) throws -> SourceOptions.Sources {
+        let parts = text.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
+        let name = parts.first ?? text
+        guard !name.isEmpty, GitTree.isRevision(name) else {
+            throw invalid(text, "neither a path, nor a git revision, nor 'live'")
+        }
+        let path: String
+        if let given = parts.dropFirst().first {
+            path = given.isEmpty ? "." : given
+        } else if FileManager.default.fileExists(atPath: opposite), !opposite.hasSuffix(".weir"),
+            !opposite.hasPrefix("/")
+        {
+            path = opposite
+        } else if let other = opposite.split(separator: ":", maxSplits: 1).dropFirst().first {
+            path = String(other)
+        } else {
+            throw invalid(text, "say where its policies are: \(text):path/to/policies")
+        }
+        let files: [SourceFile]
+        do { files = try GitTree.files(revision: name, path: path) } catch {
+            throw invalid(text, "cannot be read: \(error.message)")
+        }
+        guard !files.isEmpty else { throw invalid(text, "has no .yaml, .yml or .json file in \(path)") }
+        return try sources { _, _ in files }
+    }
+
+    private func sources(
+        policies: (inout InputReader, inout DiagnosticsCollector) -> [SourceFile]
+    ) throws -> SourceOptions.Sources {
+        let (sources, findings) = reading.read(policies: policies)
+        for finding in findings { Terminal.report(finding) }
+        guard let sources else { throw ExitStatus.invalidInput }
+        return sources
+    }
+
+    private func matrix(_ sources: SourceOptions.Sources) -> VerdictMatrix {
+        VerdictMatrix(policies: sources.policies, inventory: sources.inventory, options: sources.options)
+    }
+
+    private func image(_ side: Side, _ node: String) -> Image {
+        switch side {
+        case .image(let image): image
+        case .sources(let sources): sources.image(node: node)
+        }
+    }
+
+    /// nil where there is not exactly one.
+    private static func onlyNode(_ sides: SourceOptions.Sources...) -> String? {
+        let names = Set(sides.flatMap { $0.inventory.nodes.map(\.name) })
+        return names.count == 1 ? names.first : nil
+    }
+
+    private func commonNode(_ old: Side, _ new: Side) throws -> String {
+        switch (old, new) {
+        case (.image(let old), .image(let new)):
+            guard old.node == new.node else {
+                throw invalid(self.new, "is for node '\(new.node)', and \(self.old) for '\(old.node)'")
+            }
+            return new.node
+        case (.image(let image), .sources(let sources)), (.sources(let sources), .image(let image)):
+            guard sources.inventory.node(named: image.node) != nil else {
+                throw invalid(
+                    self.new, "the inventory has no node '\(image.node)', which the other side is for")
+            }
+            return image.node
+        case (.sources(let old), .sources(let new)):
+            _ = try node.resolve(old.inventory)
+            return try node.resolve(new.inventory)
+        }
+    }
+
+    private func invalid(_ place: String, _ message: String) -> ExitCode {
+        Terminal.report(Diagnostic(.error, .fileUnreadable, message, at: SourceLocation(file: place)))
+        return ExitStatus.invalidInput
+    }
+
+    private func refuse(_ message: String, hint: String) -> ExitCode {
+        Terminal.report(Refusal(message, hint: hint))
+        return ExitStatus.refused
+    }
+}
