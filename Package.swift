@@ -66,6 +66,13 @@ let package = Package(
             name: "WeirEmulator", dependencies: ["WeirABI", "WeirImage", "WeirMaps", "WeirFlow", "WeirModel"],
             swiftSettings: strict),
 
+        .target(
+            name: "WeirExplain",
+            dependencies: [
+                "WeirABI", "WeirDiagnostics", "WeirModel", "WeirMaps", "WeirImage", "WeirCompiler", "WeirFlow",
+            ],
+            swiftSettings: strict),
+
         // The node: libbpf in one target, netlink in one, orchestration above both.
         .systemLibrary(name: "CLibbpf", path: "Sources/CLibbpf"),
         .target(name: "WeirObjects"),
@@ -106,7 +113,7 @@ let package = Package(
                 "CStart", "WeirABI", "WeirDiagnostics", "WeirSyntax", "WeirModel", "WeirPolicy", "WeirInventory",
                 "WeirMaps",
                 "WeirImage", "WeirCompiler", "WeirLint", "WeirDiff", "WeirWireGuard", "WeirFlow", "WeirEmulator",
-                "WeirKernel", "WeirLoader",
+                "WeirExplain", "WeirKernel", "WeirLoader",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ],
@@ -155,6 +162,12 @@ let package = Package(
             dependencies: [
                 "WeirLint", "WeirCompiler", "WeirEmulator", "WeirFlow", "WeirImage", "WeirInventory", "WeirMaps",
                 "WeirModel", "WeirPolicy", "InputTestSupport", "WeirTestSupport",
+            ],
+            swiftSettings: strict),
+        .testTarget(
+            name: "WeirExplainTests",
+            dependencies: [
+                "WeirExplain", "WeirCompiler", "WeirEmulator", "WeirFlow", "WeirImage", "WeirModel", "WeirTestSupport",
             ],
             swiftSettings: strict),
         .testTarget(

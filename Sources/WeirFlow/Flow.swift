@@ -64,6 +64,18 @@ extension Flow.Peer {
     }
 }
 
+extension Flow.Peer: CustomStringConvertible {
+    /// As it is written.
+    package var description: String {
+        switch self {
+        case .endpoint(let name): name
+        case .address(let address): "ip:\(address)"
+        case .host(let address): address.map { "host:\($0)" } ?? "host"
+        case .remoteNode(let address): "remote-node:\(address)"
+        }
+    }
+}
+
 extension IPProtocol {
     /// Whether its packets have a destination port or, for ICMP, a type in its place.
     package var hasPorts: Bool { IPProtocol.withPorts.contains(self) }

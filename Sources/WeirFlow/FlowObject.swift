@@ -70,6 +70,12 @@ package struct FlowObject: Sendable {
     /// Whether an `error` can be added without repeating the field.
     package var canTakeError: Bool { self[.error] == nil }
 
+    /// As `flow(_:)`, for one line alone.
+    package func flow() throws(FlowError) -> Flow {
+        var peers = FlowPeers()
+        return try flow(&peers)
+    }
+
     /// The flow that the fields name. Fields that are not a flow's are ignored.
     func flow(_ peers: inout FlowPeers) throws(FlowError) -> Flow {
         for (index, entry) in values.enumerated() {

@@ -31,14 +31,7 @@ struct VerdictCommand: ParsableCommand {
 
     @Option(help: "Flows, one JSON object a line; - is standard input.")
     var flows: String?
-    @Option(help: "One flow: where it comes from.")
-    var from: String?
-    @Option(help: "One flow: where it goes.")
-    var to: String?
-    @Option(help: "One flow: PORT/PROTOCOL, such as 5432/tcp or, with the type, 8/icmp.")
-    var port: String?
-    @Option(help: "One flow: ipv4 or ipv6; else IPv4 where both ends have it.")
-    var family: String?
+    @OptionGroup(title: "One flow") var flow: FlowOptions
 
     @Option(help: "emulator needs no rights; kernel runs the loaded programs through BPF_PROG_TEST_RUN, as root.")
     var backend = Environment.value("BACKEND", default: Backend.emulator)
@@ -62,22 +55,14 @@ struct VerdictCommand: ParsableCommand {
 
     /// What the command line says goes before what the environment says.
     private func question() throws -> Question {
-        let parts = [from, to, port, family]
-        let isSingleGiven = parts.contains { $0 != nil }
-        guard flows == nil || !isSingleGiven else {
+        guard flows == nil || !flow.isGiven else {
             throw ValidationError("Give either --flows FILE, or --from, --to and --port.")
         }
-        if let path = flows ?? (isSingleGiven ? nil : Environment.optional("FLOWS")) { return .list(path: path) }
-        guard let from = from ?? Environment.optional("FROM"), let to = to ?? Environment.optional("TO"),
-            let port = port ?? Environment.optional("PORT")
-        else { throw ValidationError("Give either --flows FILE, or --from, --to and --port.") }
-        let halves = port.split(separator: "/", omittingEmptySubsequences: false).map(String.init)
-        guard halves.count == 2 else { throw ValidationError("--port must be PORT/PROTOCOL, such as 5432/tcp.") }
-        var fields = ["from": from, "to": to, "port": halves[0], "protocol": halves[1]]
-        fields["family"] = family ?? Environment.optional("FAMILY")
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-        return .single(Array(try encoder.encode(fields)))
+        if let path = flows ?? (flow.isGiven ? nil : Environment.optional("FLOWS")) { return .list(path: path) }
+        guard let line = try flow.line() else {
+            throw ValidationError("Give either --flows FILE, or --from, --to and --port.")
+        }
+        return .single(line)
     }
 
     func run() throws {

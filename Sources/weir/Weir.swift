@@ -20,7 +20,8 @@ struct Weir: ParsableCommand {
             permissions refused; 64 usage.
             """,
         subcommands: [
-            CompileCommand.self, LintCommand.self, InventoryCommand.self, VerdictCommand.self, DiffCommand.self,
+            CompileCommand.self, LintCommand.self, InventoryCommand.self, VerdictCommand.self, ExplainCommand.self,
+            DiffCommand.self,
             ApplyCommand.self,
             ConfirmCommand.self, RollbackCommand.self,
             StatusCommand.self,

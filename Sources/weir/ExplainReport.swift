@@ -1,0 +1,269 @@
+import WeirCompiler
+import WeirDiagnostics
+import WeirExplain
+import WeirFlow
+import WeirImage
+import WeirModel
+
+/// What `weir explain` prints.
+struct ExplainReport {
+    private let explanation: FlowExplanation
+
+    init(_ explanation: FlowExplanation) { self.explanation = explanation }
+
+    // MARK: JSON
+
+    struct JSON: Encodable {
+        struct Rule: Encodable {
+            var rule: String
+            var place: String
+            var tier: String
+            var action: RuleAction
+            var audit: Bool
+            var peers: SideExplanation.Match
+            var peersReason: String
+            var ports: SideExplanation.Match
+            var portsReason: String
+            var decides: Bool
+        }
+
+        struct Spec: Encodable {
+            var policy: String
+            var place: String
+            var tier: String
+            var enforces: Bool
+            var audit: Bool
+        }
+
+        struct Backend: Encodable {
+            var address: String
+            var port: UInt16
+            var verdict: String
+            var rules: [String]
+        }
+
+        struct Maps: Encodable {
+            var endpoint: UInt32
+            var row: UInt32
+            var peer: String
+            var group: UInt32
+            var identity: String
+            var table: UInt32?
+            var entry: String?
+        }
+
+        struct Side: Encodable {
+            var endpoint: String
+            var node: String
+            var address: String
+            var peer: String
+            var peerKind: String?
+            var peerName: String?
+            var peerIdentity: String
+            var verdict: String
+            var rules: [String]
+            var audit: String?
+            var policies: [Spec]?
+            var considered: [Rule]?
+            var backends: [Backend]?
+            var changes: [String]?
+            var maps: Maps
+        }
+
+        var from: String
+        var to: String
+        var `protocol`: String
+        var port: UInt16
+        var verdict: String
+        var egress: Side?
+        var ingress: Side?
+    }
+
+    var json: JSON {
+        JSON(
+            from: explanation.flow.from.description, to: explanation.flow.to.description,
+            protocol: explanation.flow.protocol.description, port: explanation.flow.port,
+            verdict: explanation.answer.verdict, egress: explanation.egress.map(Self.json),
+            ingress: explanation.ingress.map(Self.json))
+    }
+
+    private static func json(_ side: FlowExplanation.Side) -> JSON.Side {
+        JSON.Side(
+            endpoint: side.endpoint, node: side.node, address: "\(side.localAddress)", peer: "\(side.peerAddress)",
+            peerKind: side.rules?.peerKind, peerName: side.rules?.peerName,
+            peerIdentity: side.rules?.peerIdentity ?? side.path.identity,
+            verdict: side.verdict.kind.rawValue, rules: side.verdict.wouldBe?.rules ?? side.verdict.rules,
+            audit: side.verdict.wouldBe?.kind.rawValue,
+            policies: side.rules?.specs.map { spec in
+                JSON.Spec(
+                    policy: spec.origin.description, place: spec.origin.location.lineDescription,
+                    tier: spec.tier.words, enforces: spec.enforces, audit: spec.isAudited)
+            },
+            considered: side.rules?.rules.map { rule in
+                JSON.Rule(
+                    rule: rule.origin.description, place: rule.origin.location.lineDescription,
+                    tier: rule.tier.words, action: rule.action, audit: rule.isAudited, peers: rule.peers,
+                    peersReason: rule.peersReason, ports: rule.ports, portsReason: rule.portsReason,
+                    decides: rule.decides)
+            },
+            backends: side.rules?.backends.map {
+                JSON.Backend(
+                    address: "\($0.address)", port: $0.port, verdict: $0.decider.kind.rawValue,
+                    rules: $0.decider.places)
+            }, changes: side.rules.map { rules in rules.remedies.map { $0.words(rules) } },
+            maps: JSON.Maps(
+                endpoint: side.path.endpoint, row: side.path.row, peer: side.path.peer, group: side.path.group,
+                identity: side.path.identity, table: side.path.table, entry: side.path.entry))
+    }
+
+    // MARK: Text
+
+    var text: String {
+        var quotation = SourceQuotation()
+        let flow = explanation.flow
+        var lines = [
+            "\(flow.from) -> \(flow.to)  \(flow.port)/\(flow.protocol.description.lowercased())  "
+                + explanation.answer.verdict.uppercased()
+        ]
+        for side in explanation.sides { lines += [""] + text(side, &quotation) }
+        if explanation.egress == nil {
+            lines += ["", "egress: \(flow.from) is no managed endpoint, so nothing judges it"]
+        }
+        if explanation.ingress == nil {
+            lines += ["", "ingress: \(flow.to) is no managed endpoint, so nothing judges it"]
+        }
+        return lines.joined(separator: "\n") + "\n"
+    }
+
+    private func text(_ side: FlowExplanation.Side, _ quotation: inout SourceQuotation) -> [String] {
+        var lines = [
+            "\(side.direction.rawValue) of \(side.endpoint) (\(side.localAddress), node \(side.node)): "
+                + side.verdict.words
+        ]
+        lines.append("  peer \(side.peerAddress): \(side.peerWords)")
+        if let rules = side.rules {
+            lines += text(rules)
+            lines += text(deciding: rules.decider.rules, &quotation)
+            if !rules.remedies.isEmpty {
+                lines.append("  the opposite, by one of:")
+                lines += rules.remedies.map { "    * \($0.words(rules))" }
+            }
+        } else {
+            lines += text(deciding: side.path.rules, &quotation)
+        }
+        return lines + text(side.path)
+    }
+
+    private func text(_ rules: SideExplanation) -> [String] {
+        var lines: [String] = []
+        if rules.isSubjectAudited {
+            lines.append("  \(rules.question.subject) is in audit mode: what is refused passes")
+        }
+        if rules.specs.isEmpty {
+            lines.append("  no policy selects \(rules.question.subject) for \(rules.question.direction.rawValue)")
+        } else {
+            lines.append("  policies that select it:")
+            lines += rules.specs.map { spec in
+                let effect = spec.enforces ? ", default deny" : ""
+                return "    \(spec.origin.location.lineDescription)  \(spec.origin)  \(spec.tier.words)\(effect)"
+                    + (spec.isAudited ? ", audit mode" : "")
+            }
+        }
+        if !rules.rules.isEmpty {
+            lines.append("  rules, in the order in which they count:")
+            for rule in rules.rules {
+                let mark = rule.decides ? ">" : rule.peers == .no || rule.ports == .no ? " " : "+"
+                lines.append(
+                    "  \(mark) \(rule.origin.location.lineDescription)  \(rule.action.rawValue)"
+                        + (rule.isAudited ? " (audit mode)" : "") + "  \(rule.origin)")
+                lines.append("        peer \(rule.peers.rawValue): \(rule.peersReason)")
+                lines.append("        port \(rule.ports.rawValue): \(rule.portsReason)")
+            }
+        }
+        for backend in rules.backends {
+            let places = backend.decider.places
+            lines.append(
+                "  backend \(backend.address) port \(backend.port): \(backend.decider.kind.rawValue)"
+                    + (places.isEmpty ? "" : " by \(places.joined(separator: ", "))"))
+        }
+        return lines
+    }
+
+    private func text(deciding rules: [RuleOrigin], _ quotation: inout SourceQuotation) -> [String] {
+        guard !rules.isEmpty else { return ["  decided by no rule: nothing refuses it"] }
+        var lines = ["  decided by:"]
+        var seen: Set<String> = []
+        for rule in rules where seen.insert(rule.location.lineDescription).inserted {
+            lines.append("    \(rule.location.lineDescription)  \(rule)")
+            lines += quotation.lines(at: rule.location).map { "      \($0)" }
+        }
+        return lines
+    }
+
+    private func text(_ path: MapPath) -> [String] {
+        let decision =
+            path.table.map { table in
+                "table \(table), " + (path.entry.map { "entry \($0)" } ?? "no entry, so the row's default")
+            } ?? "decided there"
+        return ["  in the maps: row \(path.row), \(path.peer) -> group \(path.group), \(decision)"]
+    }
+}
+
+extension SideVerdict {
+    fileprivate var words: String {
+        guard let wouldBe else { return kind.rawValue.uppercased() }
+        return "ALLOW (audit mode: else \(wouldBe.kind.rawValue))"
+    }
+}
+
+extension FlowExplanation.Side {
+    /// What it is, and its own labels; those that say where it is follow from its name.
+    fileprivate var peerWords: String {
+        let identity = rules?.peerIdentity ?? path.identity
+        let labels = identity.split(separator: ",").filter {
+            !$0.contains(WellKnownLabel.namespace) && !$0.contains("io.cilium.k8s.")
+        }
+        let shown = labels.isEmpty ? identity : labels.joined(separator: ", ")
+        guard let rules else { return shown }
+        guard let name = rules.peerName else {
+            return rules.peerKind == identity ? identity : "\(rules.peerKind), \(shown)"
+        }
+        return "\(name), \(shown)"
+    }
+}
+
+extension Tier {
+    var words: String {
+        switch self {
+        case .admin(let priority): "admin tier, priority \(priority)"
+        case .network: "network tier"
+        case .baseline(let priority): "baseline tier, priority \(priority)"
+        }
+    }
+}
+
+extension SideExplanation.Decider {
+    /// `path:line`, sorted, each once.
+    fileprivate var places: [String] {
+        var seen: Set<String> = []
+        return rules.map(\.location).sorted().map(\.lineDescription).filter { seen.insert($0).inserted }
+    }
+}
+
+extension SideExplanation.Remedy {
+    fileprivate func words(_ side: SideExplanation) -> String {
+        let subject = side.question.subject
+        let direction = side.question.direction.rawValue
+        func place(_ rule: RuleOrigin) -> String { rule.location.lineDescription }
+        switch self {
+        case .remove(let rules, let leaves):
+            let rest = leaves.places.isEmpty ? "" : " by \(leaves.places.joined(separator: ", "))"
+            return "without \(rules.map(place).joined(separator: ", ")), which leaves \(leaves.kind.rawValue)\(rest)"
+        case .widenPeers(let rule): return "\(place(rule)) with this peer among its peers"
+        case .widenPorts(let rule): return "\(place(rule)) with this port among its ports"
+        case .addRule(let action):
+            return "a rule that \(action == .allow ? "allows" : "denies") it, in a policy that selects \(subject)"
+        case .enforce: return "a policy that selects \(subject) and enforces \(direction)"
+        }
+    }
+}
