@@ -241,7 +241,8 @@ let package = Package(
             name: "WeirBench",
             dependencies: [
                 "CBench", "WeirABI", "WeirDiagnostics", "WeirSyntax", "WeirModel", "WeirPolicy", "WeirInventory",
-                "WeirMaps", "WeirImage", "WeirCompiler", "WeirWireGuard", "WeirFlow", "WeirEmulator", "WeirKernel",
+                "WeirMaps", "WeirImage", "WeirCompiler", "WeirDiff", "WeirWireGuard", "WeirFlow", "WeirEmulator",
+                "WeirKernel",
                 "WeirNetlink", "TestNetwork", "WeirTestSupport",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "SystemPackage", package: "swift-system"),

@@ -11,7 +11,7 @@ package struct RowGroup: Sendable {
 
     package static let all = [
         CompileRows.group, SizeRows.group, ParseRows.group, LoadRows.group, PacketRows.group, NodeRows.group,
-        TrafficRows.group, LatencyRows.group, ChurnRows.group, WireGuardRows.group,
+        TrafficRows.group, LatencyRows.group, ChurnRows.group, WireGuardRows.group, DiffRows.group,
     ]
 }
 
