@@ -63,6 +63,9 @@ let package = Package(
             name: "WeirEmulator", dependencies: ["WeirABI", "WeirImage", "WeirMaps", "WeirFlow", "WeirModel"],
             swiftSettings: strict),
 
+        .target(
+            name: "WeirInspect", dependencies: ["WeirABI", "WeirMaps", "WeirModel", "WeirImage"], swiftSettings: strict),
+
         // The node: libbpf in one target, netlink in one, orchestration above both.
         .systemLibrary(name: "CLibbpf", path: "Sources/CLibbpf"),
         .target(name: "WeirObjects"),
@@ -90,7 +93,7 @@ let package = Package(
             dependencies: [
                 "WeirABI", "WeirKernel", "WeirNetlink", "WeirModel", "WeirImage", "WeirMaps", "WeirFlow",
                 "WeirWireGuard",
-                "WeirEmulator",
+                "WeirEmulator", "WeirInspect",
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "SystemPackage", package: "swift-system"),
             ],
@@ -103,7 +106,7 @@ let package = Package(
                 "CStart", "WeirABI", "WeirDiagnostics", "WeirSyntax", "WeirModel", "WeirPolicy", "WeirInventory",
                 "WeirMaps",
                 "WeirImage", "WeirCompiler", "WeirLint", "WeirWireGuard", "WeirFlow", "WeirEmulator", "WeirKernel",
-                "WeirLoader",
+                "WeirLoader", "WeirInspect",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ],
@@ -159,6 +162,13 @@ let package = Package(
             dependencies: [
                 "WeirEmulator", "WeirABI", "WeirDiagnostics", "WeirImage", "WeirMaps", "WeirFlow", "WeirModel",
                 "MapConformance", "WeirTestSupport",
+            ],
+            swiftSettings: strict),
+        .testTarget(
+            name: "WeirInspectTests",
+            dependencies: [
+                "WeirInspect", "WeirABI", "WeirEmulator", "WeirImage", "WeirMaps", "WeirModel", "TestNetwork",
+                "WeirTestSupport",
             ],
             swiftSettings: strict),
         // Root, in their own network namespaces; WEIR_REQUIRE_KERNEL=1 makes a missing capability a failure.

@@ -23,6 +23,7 @@ struct Weir: ParsableCommand {
             CompileCommand.self, LintCommand.self, InventoryCommand.self, VerdictCommand.self, ApplyCommand.self,
             ConfirmCommand.self, RollbackCommand.self,
             StatusCommand.self,
+            MapCommand.self, EndpointCommand.self, IdentityCommand.self, RuleCommand.self, ConntrackCommand.self,
             DetachCommand.self, DoctorCommand.self, WireGuardCommand.self, VersionCommand.self,
         ])
 
