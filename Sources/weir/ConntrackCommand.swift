@@ -23,9 +23,10 @@ extension ConntrackCommand {
             commandName: "list",
             abstract: "List remembered flows: both directions' packets and bytes, state, age, deciding rule.",
             discussion: """
-                A flow between two pods of this node is listed for each of them. DIRECTION is the originator's, as the
-                endpoint sees it. AGE and LEFT are seconds, in steps of about one. A flow that is not CURRENT was allowed
-                by an earlier policy; its next packet is judged anew, and until then it names no rule.
+                A flow between two pods of this node is listed for each of them. DIRECTION is
+                the originator's, as the endpoint sees it. AGE and LEFT are seconds, in steps
+                of about one. A flow that is not CURRENT was allowed by an earlier policy; its
+                next packet is judged anew, and until then it names no rule.
 
                 Examples:
                   sudo weir ct list --endpoint shop/api --port 5432/tcp
@@ -47,15 +48,16 @@ extension ConntrackCommand {
             commandName: "flush",
             abstract: "Forget remembered flows, so that their next packets are judged anew.",
             discussion: """
-                What policy allows comes back with the originator's next packet. A TCP connection that is under way
-                is then remembered as one that nobody saw begin: packets of its originator pass as policy says,
-                but replies are judged by the policy of their own direction. Where that is enforced and does not
-                allow them the connection stalls until it is opened anew. Replies of UDP and pings pass again after
-                the originator's next packet. A change of policy needs no flush: flows of an earlier policy are
-                judged again by themselves.
+                What policy allows comes back with the originator's next packet. A TCP
+                connection that is under way is then remembered as one that nobody saw begin:
+                packets of its originator pass as policy says, but replies are judged by the
+                policy of their own direction. Where that is enforced and does not allow them
+                the connection stalls until it is opened anew. Replies of UDP and pings pass
+                again after the originator's next packet. A change of policy needs no flush:
+                flows of an earlier policy are judged again by themselves.
 
-                Takes the lock of the state directory. Prints how many flows were removed; a flow between two pods
-                of this node counts for each of them.
+                Takes the lock of the state directory. Prints how many flows were removed; a
+                flow between two pods of this node counts for each of them.
 
                 Examples:
                   sudo weir ct flush --endpoint shop/api --peer 203.0.113.7
@@ -86,7 +88,9 @@ extension ConntrackCommand {
                 return outcome
             }
             try refusing {
-                try Terminal.output(output == .json ? try json(outcome) : "\(outcome.removed) flows removed\n")
+                try Terminal.output(
+                    output == .json
+                        ? try json(outcome) : "\(outcome.removed) \(outcome.removed == 1 ? "flow" : "flows") removed\n")
             }
         }
     }

@@ -41,6 +41,11 @@ struct InspectionOptions: ParsableArguments {
         var live: LiveMaps? { if case .node(let maps) = self { maps } else { nil } }
     }
 
+    /// Whether this node is looked into. For `validate`, where a usage error still knows its command.
+    func isLive() throws -> Bool {
+        if case .live = try sources.source(orElse: .live) { true } else { false }
+    }
+
     /// Opens what is to be looked into, and runs the body; what the kernel refuses ends with status 3.
     func look<Result>(_ body: (Maps) throws -> Result) throws -> Result {
         switch try sources.source(orElse: .live) {

@@ -14,8 +14,8 @@ struct EndpointCommand: ParsableCommand {
             commandName: "list",
             abstract: "List endpoints: addresses, interface, what happens where no rule decides, labels.",
             discussion: """
-                EGRESS and INGRESS are what becomes of a packet that no rule is about: allow where no policy enforces
-                the direction.
+                EGRESS and INGRESS are what becomes of a packet that no rule is about: allow
+                where no policy enforces the direction.
 
                 Examples:
                   sudo weir endpoint list
@@ -44,7 +44,8 @@ struct IdentityCommand: ParsableCommand {
             commandName: "list",
             abstract: "List identities: number, labels, peer group, addresses and prefixes.",
             discussion: """
-                Peers that no rule of the node tells apart share a group. Numbers are those of one image.
+                Peers that no rule of the node tells apart share a group. Numbers are those of
+                one image.
 
                 Examples:
                   sudo weir identity list
@@ -73,10 +74,11 @@ struct RuleCommand: ParsableCommand {
             commandName: "list",
             abstract: "List rules with the packets and bytes that they decided.",
             discussion: """
-                Packets are counted for sets of rules that decide together, so a packet counts for every rule of its
-                set: do not add up the rules. SETS is how many sets have the rule. Counters begin at zero with each
-                policy that takes a slot. Rules that can decide nothing on this node are in no set and not
-                listed: weir lint finds those that decide nothing anywhere.
+                Packets are counted for sets of rules that decide together, so a packet counts
+                for every rule of its set: do not add up the rules. SETS is how many sets have
+                the rule. Counters begin at zero with each policy that takes a slot. Rules
+                that can decide nothing on this node are in no set and not listed: weir lint
+                finds those that decide nothing anywhere.
 
                 Examples:
                   sudo weir rule list
@@ -89,11 +91,14 @@ struct RuleCommand: ParsableCommand {
         @Flag(help: "Only rules that never decided a packet; needs a node.")
         var unused = Environment.flag("UNUSED")
 
+        func validate() throws {
+            guard try !unused || inspection.isLive() else {
+                throw ValidationError("--unused asks for counters, which only a node has.")
+            }
+        }
+
         func run() throws {
             let found = try inspection.look { maps in
-                guard !unused || maps.live != nil else {
-                    throw ValidationError("--unused asks for counters, which only a node has.")
-                }
                 if maps.live != nil, maps.source.image == nil {
                     throw Refusal(
                         "nothing says which rules there are: no policy is in force, or its image is lost",

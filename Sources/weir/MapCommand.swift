@@ -14,9 +14,9 @@ struct MapCommand: ParsableCommand {
         commandName: "map",
         abstract: "Look into maps, with names: address to pod, group to members, rule to file and line.",
         discussion: """
-            The maps of this node, unless a bundle or files are given. An image has the maps of a slot
-            (cidrs4, cidrs6, endpoints, ipcache4, ipcache6, peers, verdicts); what is remembered and counted
-            only a node has.
+            The maps of this node, unless a bundle or files are given. An image has the
+            maps of a slot (cidrs4, cidrs6, endpoints, ipcache4, ipcache6, peers,
+            verdicts); what is remembered and counted only a node has.
 
             Examples:
               sudo weir map list
@@ -33,9 +33,9 @@ extension MapCommand {
             commandName: "list",
             abstract: "List the maps: type, sizes, entries, fill level, memory.",
             discussion: """
-                Entries are counted as bpftool counts them: an array has all of its elements. Memory is what the
-                kernel charges for the map; where it does not say, and for an image, it is estimated from above and
-                marked with ~.
+                Entries are counted as bpftool counts them: an array has all of its elements.
+                Memory is what the kernel charges for the map; where it does not say, and for
+                an image, it is estimated from above and marked with ~.
 
                 Example: sudo weir map list --slot inactive
                 """)
@@ -82,8 +82,9 @@ extension MapCommand {
             commandName: "dump",
             abstract: "Print the entries of a map, decoded.",
             discussion: """
-                Sorted by key. Elements of arrays that are all zero are left out (see --zeros); of a per-CPU counter
-                the sum is shown. Entries change while they are read: each is as it was at some moment.
+                Sorted by key. Elements of arrays that are all zero are left out (see
+                --zeros); of a per-CPU counter the sum is shown. Entries change while they are
+                read: each is as it was at some moment.
 
                 Examples:
                   sudo weir map dump ipcache4 --group world-ipv4
@@ -111,10 +112,12 @@ extension MapCommand {
         @Flag(help: "Also the elements of arrays that are all zero.")
         var zeros = Environment.flag("ZEROS")
 
-        func validate() throws { _ = try request() }
+        func validate() throws {
+            try map.requireEntries(isLive: try inspection.isLive())
+            _ = try request()
+        }
 
         private func request() throws -> Dump.Request {
-            try map.requireEntries()
             var request = Dump.Request()
             if let text = address ?? Environment.optional("ADDRESS") {
                 guard let address = IPAddress(text) else { throw ValidationError("'\(text)' is not an IP address.") }
@@ -155,10 +158,11 @@ extension MapCommand {
             commandName: "lookup",
             abstract: "Look up one key as the kernel does: in a trie the longest prefix that it is in.",
             discussion: """
-                The key is as a person writes it: an address (ipcache, cidrs), an interface or endpoint (endpoints),
-                table:protocol/port (verdicts), owner, protocol, local and remote end (conntrack), reason/direction
-                (drops), an index (the others); with --raw its bytes in hexadecimal, printed likewise.
-                Exit status 2 where the map has nothing for it.
+                The key is as a person writes it: an address (ipcache, cidrs), an interface or
+                endpoint (endpoints), table:protocol/port (verdicts), owner, protocol, local
+                and remote end (conntrack), reason/direction (drops), an index (the others);
+                with --raw its bytes in hexadecimal, printed likewise. Exit status 2 where the
+                map has nothing for it.
 
                 Examples:
                   sudo weir map lookup ipcache4 10.7.0.2
@@ -176,15 +180,18 @@ extension MapCommand {
         @Flag(help: "Key and value as hexadecimal bytes.")
         var raw = Environment.flag("RAW")
 
-        func validate() throws { try map.requireEntries() }
+        func validate() throws {
+            let isLive = try inspection.isLive()
+            try map.requireEntries(isLive: isLive)
+            guard isLive || map != .slot(.endpoints) else {
+                throw ValidationError(
+                    "Endpoints are looked up by interface, which only a node knows; see weir endpoint list.")
+            }
+        }
 
         func run() throws {
             let text = key.joined(separator: " ")
             let found = try inspection.look { maps in
-                if case .image = maps, map == .slot(.endpoints) {
-                    throw ValidationError(
-                        "Endpoints are looked up by interface, which only a node knows; see weir endpoint list.")
-                }
                 let source = maps.source
                 let key: MapKey
                 do throws(MapKeyError) {
@@ -192,7 +199,10 @@ extension MapCommand {
                         raw
                         ? try MapKey(hexadecimal: text, map: map)
                         : try MapKey(text, map: map, names: try names(source))
-                } catch { throw ValidationError("\(error).") }
+                } catch {
+                    Terminal.complain("weir: error: \(error); see weir help map lookup")
+                    throw ExitCode.validationFailure
+                }
                 return try maps.requireMap(map, try source.find(key, in: map, isRaw: raw))
             }
             guard !found.rows.isEmpty else {
@@ -211,7 +221,11 @@ extension MapCommand {
 }
 
 extension MapName {
-    fileprivate func requireEntries() throws {
+    fileprivate func requireEntries(isLive: Bool) throws {
+        if case .node = self, !isLive {
+            let present = SlotMap.allCases.sorted().map(\.rawValue).joined(separator: ", ")
+            throw ValidationError("Only a node has \(self); an image has \(present).")
+        }
         switch self {
         case .node(.events): throw ValidationError("events is a ring buffer: what is read from it is gone.")
         case .node(.fence): throw ValidationError("fence has nothing to show: the loader waits for programs with it.")
@@ -221,16 +235,11 @@ extension MapName {
 }
 
 extension InspectionOptions.Maps {
+    /// An image has every map that it is asked for; a slot of a node may be empty.
     fileprivate func requireMap<Value>(_ map: MapName, _ value: Value?) throws -> Value {
         if let value { return value }
-        switch self {
-        case .image:
-            let present = SlotMap.allCases.sorted().map(\.rawValue).joined(separator: ", ")
-            throw ValidationError("Only a node has \(map); an image has \(present).")
-        case .node(let maps):
-            throw Refusal(
-                maps.slot.map { "slot \($0) has no map '\(map)'" } ?? "no policy is in force",
-                hint: "weir status says what is in force; weir map dump slot_meta which slots have something")
-        }
+        throw Refusal(
+            live?.slot.map { "slot \($0) has no map '\(map)'" } ?? "no policy is in force",
+            hint: "weir status says what is in force; weir map dump slot_meta which slots have something")
     }
 }
