@@ -51,17 +51,17 @@ static inline int weir_map_create(enum bpf_map_type type, const char *name, __u3
 
 /*
  * 1: a map with a description takes the place of one without, in a map of maps. Linux before 6.2 compares more than
- * type, sizes and flags. `integer` is the id of a 32-bit type. Nothing is replaced: the update wants an element that
- * is not there, and the kernel looks at the maps first.
+ * type, sizes and flags, but only where the value is a structure: `value` is one of `value_size` bytes, `key` a 32-bit
+ * integer. Nothing is replaced: the update wants an element that is not there, and the kernel looks at the maps first.
  */
-static inline int weir_probe_typed_inner(int btf_fd, __u32 integer)
+static inline int weir_probe_typed_inner(int btf_fd, __u32 key, __u32 value, __u32 value_size)
 {
 	const enum bpf_map_type array = BPF_MAP_TYPE_ARRAY;
-	const __u32 key = 0;
-	int plain = weir_map_create(array, "weir_plain", 4, 4, 1, 0, -1);
-	int typed = weir_map_create_typed(array, "weir_typed", 4, 4, 1, 0, -1, btf_fd, integer, integer);
+	const __u32 element = 0;
+	int plain = weir_map_create(array, "weir_plain", 4, value_size, 1, 0, -1);
+	int typed = weir_map_create_typed(array, "weir_typed", 4, value_size, 1, 0, -1, btf_fd, key, value);
 	int outer = plain < 0 ? plain : weir_map_create(BPF_MAP_TYPE_HASH_OF_MAPS, "weir_outer", 4, 4, 1, 0, plain);
-	int error = typed < 0 || outer < 0 ? -EINVAL : bpf_map_update_elem(outer, &key, &typed, BPF_EXIST);
+	int error = typed < 0 || outer < 0 ? -EINVAL : bpf_map_update_elem(outer, &element, &typed, BPF_EXIST);
 	if (plain >= 0)
 		close(plain);
 	if (typed >= 0)

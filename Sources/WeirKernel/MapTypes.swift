@@ -38,7 +38,10 @@ package final class MapTypes {
                 ?? btf__find_by_name_kind(types, "unsigned int", UInt32(BTF_KIND_INT))
             return id > 0 ? UInt32(id) : nil
         }
-        guard let word = id(nil), weir_probe_typed_inner(raw, word) == 1 else { return nil }
+        let peer = SlotMap.ipcache4.schema.valueSize
+        guard let word = id(nil), let structure = id(Self.names(.ipcache4).value),
+            weir_probe_typed_inner(raw, word, structure, UInt32(peer)) == 1
+        else { return nil }
         var ids: [SlotMap: (key: UInt32, value: UInt32)] = [:]
         for map in SlotMap.allCases {
             let names = Self.names(map)

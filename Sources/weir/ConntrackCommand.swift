@@ -37,8 +37,10 @@ extension ConntrackCommand {
         @OptionGroup(title: "Place") var place: PlaceOptions
         @OptionGroup var listing: ListingOptions
 
+        func validate() throws { try flows.orEnvironment.validate() }
+
         func run() throws {
-            let found = try place.onMaps { try $0.flows(try flows.filter($0)) }
+            let found = try place.onMaps { try $0.flows(try flows.orEnvironment.filter($0)) }
             try refusing { try listing.print(found) }
         }
     }
@@ -57,7 +59,8 @@ extension ConntrackCommand {
                 flows of an earlier policy are judged again by themselves.
 
                 Takes the lock of the state directory. Prints how many flows were removed; a
-                flow between two pods of this node counts for each of them.
+                flow between two pods of this node counts for each of them. Which flows are meant
+                is not taken from the environment.
 
                 Examples:
                   sudo weir ct flush --endpoint shop/api --peer 203.0.113.7
@@ -96,7 +99,7 @@ extension ConntrackCommand {
     }
 }
 
-/// Which flows are meant. Nothing of it comes from the environment: a flush must not depend on it.
+/// Which flows are meant. A list may have it from the environment, too; what a flush forgets is written out.
 struct FlowFilterOptions: ParsableArguments {
     @Option(help: "Flows of this endpoint: namespace/name, or host.")
     var endpoint: String?
@@ -112,6 +115,17 @@ struct FlowFilterOptions: ParsableArguments {
     var isGiven: Bool { endpoint != nil || peer != nil || port != nil || proto != nil || state != nil }
 
     func validate() throws { _ = try filter() }
+
+    /// With the environment's values for what the command line leaves open.
+    var orEnvironment: FlowFilterOptions {
+        var options = self
+        options.endpoint = endpoint ?? Environment.optional("ENDPOINT")
+        options.peer = peer ?? Environment.optional("PEER")
+        options.port = port ?? Environment.optional("PORT")
+        options.proto = proto ?? Environment.optional("PROTOCOL")
+        options.state = state ?? Environment.value("STATE")
+        return options
+    }
 
     /// All but the names of endpoints.
     private func filter() throws -> FlowFilter {
