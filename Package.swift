@@ -72,6 +72,8 @@ let package = Package(
                 "WeirABI", "WeirDiagnostics", "WeirModel", "WeirMaps", "WeirImage", "WeirCompiler", "WeirFlow",
             ],
             swiftSettings: strict),
+        .target(
+            name: "WeirInspect", dependencies: ["WeirABI", "WeirMaps", "WeirModel", "WeirImage"], swiftSettings: strict),
 
         // The node: libbpf in one target, netlink in one, orchestration above both.
         .systemLibrary(name: "CLibbpf", path: "Sources/CLibbpf"),
@@ -100,7 +102,7 @@ let package = Package(
             dependencies: [
                 "WeirABI", "WeirKernel", "WeirNetlink", "WeirModel", "WeirImage", "WeirMaps", "WeirFlow",
                 "WeirWireGuard",
-                "WeirEmulator",
+                "WeirEmulator", "WeirInspect",
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "SystemPackage", package: "swift-system"),
             ],
@@ -113,7 +115,7 @@ let package = Package(
                 "CStart", "WeirABI", "WeirDiagnostics", "WeirSyntax", "WeirModel", "WeirPolicy", "WeirInventory",
                 "WeirMaps",
                 "WeirImage", "WeirCompiler", "WeirLint", "WeirDiff", "WeirWireGuard", "WeirFlow", "WeirEmulator",
-                "WeirExplain", "WeirKernel", "WeirLoader",
+                "WeirExplain", "WeirInspect", "WeirKernel", "WeirLoader",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ],
@@ -181,6 +183,13 @@ let package = Package(
             dependencies: [
                 "WeirEmulator", "WeirABI", "WeirDiagnostics", "WeirImage", "WeirMaps", "WeirFlow", "WeirModel",
                 "MapConformance", "WeirTestSupport",
+            ],
+            swiftSettings: strict),
+        .testTarget(
+            name: "WeirInspectTests",
+            dependencies: [
+                "WeirInspect", "WeirABI", "WeirEmulator", "WeirImage", "WeirMaps", "WeirModel", "TestNetwork",
+                "WeirTestSupport",
             ],
             swiftSettings: strict),
         // Root, in their own network namespaces; WEIR_REQUIRE_KERNEL=1 makes a missing capability a failure.

@@ -27,13 +27,48 @@ enum {
 	WEIR_BPF_LINK_TYPE_TCX = 11,
 };
 
-static inline int weir_map_create(enum bpf_map_type type, const char *name, __u32 key_size, __u32 value_size,
-				  __u32 max_entries, __u32 flags, int inner_map_fd)
+/* `btf_fd` below 0: keys and values have no description. */
+static inline int weir_map_create_typed(enum bpf_map_type type, const char *name, __u32 key_size, __u32 value_size,
+					__u32 max_entries, __u32 flags, int inner_map_fd, int btf_fd, __u32 key_type,
+					__u32 value_type)
 {
 	LIBBPF_OPTS(bpf_map_create_opts, opts, .map_flags = flags);
 	if (inner_map_fd >= 0)
 		opts.inner_map_fd = (__u32)inner_map_fd;
+	if (btf_fd >= 0) {
+		opts.btf_fd = (__u32)btf_fd;
+		opts.btf_key_type_id = key_type;
+		opts.btf_value_type_id = value_type;
+	}
 	return bpf_map_create(type, name, key_size, value_size, max_entries, &opts);
+}
+
+static inline int weir_map_create(enum bpf_map_type type, const char *name, __u32 key_size, __u32 value_size,
+				  __u32 max_entries, __u32 flags, int inner_map_fd)
+{
+	return weir_map_create_typed(type, name, key_size, value_size, max_entries, flags, inner_map_fd, -1, 0, 0);
+}
+
+/*
+ * 1: a map with a description takes the place of one without, in a map of maps. Linux before 6.2 compares more than
+ * type, sizes and flags, but only where the value is a structure: `value` is one of `value_size` bytes, `key` a 32-bit
+ * integer. Nothing is replaced: the update wants an element that is not there, and the kernel looks at the maps first.
+ */
+static inline int weir_probe_typed_inner(int btf_fd, __u32 key, __u32 value, __u32 value_size)
+{
+	const enum bpf_map_type array = BPF_MAP_TYPE_ARRAY;
+	const __u32 element = 0;
+	int plain = weir_map_create(array, "weir_plain", 4, value_size, 1, 0, -1);
+	int typed = weir_map_create_typed(array, "weir_typed", 4, value_size, 1, 0, -1, btf_fd, key, value);
+	int outer = plain < 0 ? plain : weir_map_create(BPF_MAP_TYPE_HASH_OF_MAPS, "weir_outer", 4, 4, 1, 0, plain);
+	int error = typed < 0 || outer < 0 ? -EINVAL : bpf_map_update_elem(outer, &element, &typed, BPF_EXIST);
+	if (plain >= 0)
+		close(plain);
+	if (typed >= 0)
+		close(typed);
+	if (outer >= 0)
+		close(outer);
+	return error == -ENOENT;
 }
 
 static inline int weir_map_update_batch(int fd, const void *keys, const void *values, __u32 *count)

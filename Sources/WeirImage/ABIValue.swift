@@ -56,3 +56,18 @@ package func abiBytes<Field>(of field: Field) -> [UInt8] {
     // SAFETY: the closure only copies the field's own bytes.
     unsafe withUnsafeBytes(of: field) { unsafe Array($0) }
 }
+
+extension weir_counter {
+    /// The sum of one CPU's counter after the other.
+    package init(perCPU bytes: [UInt8]) {
+        self.init()
+        let size = MemoryLayout<weir_counter>.size
+        for start in stride(from: 0, to: bytes.count, by: size) {
+            guard let part = weir_counter(abiBytes: Array(bytes[start..<min(start + size, bytes.count)])) else {
+                continue
+            }
+            packets &+= part.packets
+            self.bytes &+= part.bytes
+        }
+    }
+}

@@ -1,6 +1,6 @@
-internal import WeirABI
+package import WeirABI
 package import WeirMaps
-internal import WeirModel
+package import WeirModel
 
 /// Map entries in words, for people: keys as addresses, prefixes and ports, values as groups, decisions and rules.
 extension Image {
@@ -20,7 +20,7 @@ extension Image {
                 raw(key)
             }
         case .peers: UInt32(abiBytes: key).map { "\($0)" } ?? raw(key)
-        case .verdicts: weir_verdict_key(abiBytes: key).map(describe) ?? raw(key)
+        case .verdicts: weir_verdict_key(abiBytes: key).map { VerdictScope($0).description } ?? raw(key)
         }
     }
 
@@ -50,18 +50,36 @@ extension Image {
         }
     }
 
-    private static func describe(_ key: weir_verdict_key) -> String {
-        let proto = IPProtocol(rawValue: key.protocol)
-        let port = UInt16(key.port_be.0) << 8 | UInt16(key.port_be.1)
-        let length = Int(key.prefix_length)
-        guard length >= Int(WEIR_VERDICT_PREFIX_PROTOCOL), length <= Int(WEIR_VERDICT_PREFIX_PORT) else {
-            return "table \(key.table) any protocol"
-        }
-        let last = Int(port) + (1 << (Int(WEIR_VERDICT_PREFIX_PORT) - length)) - 1
-        return "table \(key.table) \(proto)/\(port)" + (last == Int(port) ? "" : "-\(last)")
-    }
-
     private static func raw(_ bytes: [UInt8]) -> String {
         "0x" + bytes.hexadecimal
+    }
+}
+
+/// What one entry of `verdicts` is about: `table 1 TCP/8080-8087`.
+package struct VerdictScope: Hashable, Sendable, CustomStringConvertible {
+    package var table: TableID
+    /// nil: any protocol.
+    package var `protocol`: IPProtocol?
+    /// nil: any port of the protocol. For ICMP and ICMPv6 types.
+    package var ports: ClosedRange<UInt16>?
+
+    package init(_ key: weir_verdict_key) {
+        table = TableID(rawValue: key.table)
+        let length = Int(key.prefix_length)
+        guard length >= Int(WEIR_VERDICT_PREFIX_PROTOCOL), length <= Int(WEIR_VERDICT_PREFIX_PORT) else { return }
+        `protocol` = IPProtocol(rawValue: key.protocol)
+        guard length > Int(WEIR_VERDICT_PREFIX_PROTOCOL) else { return }
+        let first = UInt16(key.port_be.0) << 8 | UInt16(key.port_be.1)
+        ports = first...first | UInt16.max >> UInt16(length - Int(WEIR_VERDICT_PREFIX_PROTOCOL))
+    }
+
+    /// `0-65535` where any port is meant.
+    package var portText: String {
+        let ports = ports ?? 0...UInt16.max
+        return ports.count == 1 ? "\(ports.lowerBound)" : "\(ports.lowerBound)-\(ports.upperBound)"
+    }
+
+    package var description: String {
+        `protocol`.map { "table \(table.rawValue) \($0)/\(portText)" } ?? "table \(table.rawValue) any protocol"
     }
 }

@@ -13,6 +13,8 @@ package final class KernelMap: BPFMap {
     let descriptor: OwnedDescriptor
     /// The kernel's id, unique while the map lives.
     package let id: UInt32
+    /// The kernel's id of the description of keys and values; 0: it has none.
+    let typesID: UInt32
     private let possibleCPUs: Int
 
     /// How often an element that fails for want of memory is tried again: allocation is refilled in the background.
@@ -33,18 +35,30 @@ package final class KernelMap: BPFMap {
             name: name, type: type, keySize: Int(info.key_size), valueSize: Int(info.value_size),
             maxEntries: Int(info.max_entries), flags: MapFlags(rawValue: info.map_flags))
         id = info.id
+        typesID = info.btf_id
         possibleCPUs = type == .perCPUArray ? try possibleCPUCount() : 1
         self.descriptor = descriptor
     }
 
-    /// Creates a map that lives as long as somebody holds it. `inner` is what an array of maps is made of.
-    package convenience init(creating schema: MapSchema, inner: MapSchema? = nil) throws(KernelError) {
+    /// Creates a map that lives as long as somebody holds it.
+    ///
+    /// - Parameters:
+    ///   - inner: what an array of maps is made of.
+    ///   - type: how others' tools read keys and values; a kernel that does not take it gets the map without.
+    package convenience init(
+        creating schema: MapSchema, inner: MapSchema? = nil, type: EntryType? = nil
+    ) throws(KernelError) {
         var template: KernelMap?
         if let inner { template = try KernelMap(creating: inner) }
-        // SAFETY: the name outlives the call; the kernel copies everything.
-        let result = unsafe weir_map_create(
-            schema.type.kernel, schema.name, UInt32(schema.keySize), UInt32(schema.valueSize),
-            UInt32(clamping: schema.maxEntries), schema.flags.rawValue, template?.descriptor.raw ?? -1)
+        func create(_ type: EntryType?) -> Int32 {
+            // SAFETY: the name outlives the call; the kernel copies everything.
+            unsafe weir_map_create_typed(
+                schema.type.kernel, schema.name, UInt32(schema.keySize), UInt32(schema.valueSize),
+                UInt32(clamping: schema.maxEntries), schema.flags.rawValue, template?.descriptor.raw ?? -1,
+                type?.types.descriptor.raw ?? -1, type?.key ?? 0, type?.value ?? 0)
+        }
+        var result = create(type)
+        if result < 0, type != nil { result = create(nil) }
         guard result >= 0 else {
             let size = "\(schema.maxEntries) entries of \(schema.keySize) + \(schema.valueSize) bytes"
             let hint: String? =

@@ -49,10 +49,12 @@ package struct SlotContents: Sendable {
     }
 
     /// Creates and fills every map of the slot and reads each back. Nothing refers to them yet.
-    package func create() throws(KernelError) -> [SlotMap: KernelMap] {
+    ///
+    /// - Parameter types: for people who look at the maps; without them everything works alike.
+    package func create(types: MapTypes? = nil) throws(KernelError) -> [SlotMap: KernelMap] {
         var created: [SlotMap: KernelMap] = [:]
         for (name, contents) in maps.sorted(by: { $0.key < $1.key }) {
-            let map = try KernelMap(creating: contents.schema)
+            let map = try KernelMap(creating: contents.schema, type: types?.entry(of: name))
             do throws(MapError) { try map.updateBatch(contents.entries) } catch {
                 throw KernelError("fill", "map '\(name.rawValue)' with \(contents.entries.count) entries", error)
             }

@@ -95,7 +95,8 @@ extension Loader {
             ],
             attributions: [[]], identities: ["unknown"], groupCount: 1)
         let contents = try SlotContents(image: nothing, endpoints: [], extraRoom: false)
-        for (name, map) in try contents.create().sorted(by: { $0.key < $1.key }) {
+        let types = MapTypes(of: try maps(.control))
+        for (name, map) in try contents.create(types: types).sorted(by: { $0.key < $1.key }) {
             try maps.place(map, as: name, slot: slot)
         }
         try state.save(nothing)

@@ -235,7 +235,7 @@ package struct Loader: Sendable {
         let attacher = Attacher(layout, state)
         var outcome = Outcome(result: .committed, revision: after.revision, slot: slot)
 
-        let created = try checked.contents.create()
+        let created = try checked.contents.create(types: MapTypes(of: try pins.maps(.control)))
         try step(.filled)
         // A run that ended between its store and its fence may have left readers of the slot we write to now.
         try fence.wait()

@@ -311,18 +311,3 @@ struct PinnedSet: ~Copyable {
         }
     }
 }
-
-extension weir_counter {
-    /// The sum of one CPU's counter after the other.
-    init(perCPU bytes: [UInt8]) {
-        self.init()
-        let size = MemoryLayout<weir_counter>.size
-        for start in stride(from: 0, to: bytes.count, by: size) {
-            guard let part = weir_counter(abiBytes: Array(bytes[start..<min(start + size, bytes.count)])) else {
-                continue
-            }
-            packets &+= part.packets
-            self.bytes &+= part.bytes
-        }
-    }
-}

@@ -25,6 +25,7 @@ struct Weir: ParsableCommand {
             ApplyCommand.self,
             ConfirmCommand.self, RollbackCommand.self,
             StatusCommand.self,
+            MapCommand.self, EndpointCommand.self, IdentityCommand.self, RuleCommand.self, ConntrackCommand.self,
             DetachCommand.self, DoctorCommand.self, WireGuardCommand.self, VersionCommand.self,
         ])
 

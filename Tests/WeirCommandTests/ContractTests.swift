@@ -5,7 +5,7 @@ import Testing
 struct ContractTests {
     static let commands = [
         "compile", "lint", "inventory", "verdict", "apply", "rollback", "status", "detach",
-        "doctor", "wireguard", "version",
+        "doctor", "wireguard", "version", "map", "endpoint", "identity", "rule", "ct",
     ]
 
     struct StatusCase: CustomTestStringConvertible {

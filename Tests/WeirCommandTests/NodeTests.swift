@@ -4,7 +4,10 @@ import WeirTestSupport
 
 @Suite("apply, status and detach", .serialized)
 struct NodeTests {
-    static let commands = [["apply"] + Weir.shop, ["apply", "--dry-run"] + Weir.shop, ["status"], ["detach"]]
+    static let commands = [
+        ["apply"] + Weir.shop, ["apply", "--dry-run"] + Weir.shop, ["status"], ["detach"],
+        ["map", "list"], ["ct", "flush", "--all"],
+    ]
 
     @Test("Without root: status 3, and a hint", .enabled(if: KernelRequirement.isMet), arguments: commands)
     func withoutRoot(_ arguments: [String]) async throws {
