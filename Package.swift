@@ -30,7 +30,10 @@ let package = Package(
         .target(name: "WeirDiagnostics", swiftSettings: strict),
         .target(
             name: "WeirSyntax",
-            dependencies: ["WeirDiagnostics", .product(name: "Yams", package: "Yams")],
+            dependencies: [
+                "WeirDiagnostics", .product(name: "Yams", package: "Yams"),
+                .product(name: "Crypto", package: "swift-crypto"),
+            ],
             swiftSettings: strict),
         .target(name: "WeirModel", dependencies: ["WeirDiagnostics"], swiftSettings: strict),
         .target(name: "WeirPolicy", dependencies: ["WeirSyntax", "WeirModel"], swiftSettings: strict),
@@ -57,6 +60,13 @@ let package = Package(
         .target(
             name: "WeirWireGuard",
             dependencies: ["WeirDiagnostics", "WeirModel", .product(name: "Crypto", package: "swift-crypto")],
+            swiftSettings: strict),
+        .target(
+            name: "WeirBundle",
+            dependencies: [
+                "WeirABI", "WeirModel", "WeirMaps", "WeirImage", "WeirWireGuard",
+                .product(name: "Crypto", package: "swift-crypto"),
+            ],
             swiftSettings: strict),
         .target(name: "WeirFlow", dependencies: ["WeirModel", "WeirImage"], swiftSettings: strict),
         .target(
@@ -89,7 +99,7 @@ let package = Package(
             name: "WeirLoader",
             dependencies: [
                 "WeirABI", "WeirKernel", "WeirNetlink", "WeirModel", "WeirImage", "WeirMaps", "WeirFlow",
-                "WeirWireGuard",
+                "WeirWireGuard", "WeirBundle",
                 "WeirEmulator",
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "SystemPackage", package: "swift-system"),
@@ -102,7 +112,8 @@ let package = Package(
             dependencies: [
                 "CStart", "WeirABI", "WeirDiagnostics", "WeirSyntax", "WeirModel", "WeirPolicy", "WeirInventory",
                 "WeirMaps",
-                "WeirImage", "WeirCompiler", "WeirLint", "WeirWireGuard", "WeirFlow", "WeirEmulator", "WeirKernel",
+                "WeirImage", "WeirCompiler", "WeirLint", "WeirWireGuard", "WeirBundle", "WeirFlow", "WeirEmulator",
+                "WeirKernel",
                 "WeirLoader",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
@@ -185,6 +196,15 @@ let package = Package(
             ],
             swiftSettings: strict),
         .testTarget(
+            name: "WeirBundleTests",
+            dependencies: [
+                "WeirBundle", "WeirABI", "WeirCompiler", "WeirEmulator", "WeirFlow", "WeirImage", "WeirInventory",
+                "WeirMaps", "WeirModel", "WeirWireGuard", "WeirSyntax", "WeirDiagnostics", "WeirLoader",
+                "WeirTestSupport",
+                .product(name: "Crypto", package: "swift-crypto"),
+            ],
+            swiftSettings: strict),
+        .testTarget(
             name: "WeirLoaderTests",
             dependencies: [
                 "weir", "CLibbpf", "WeirABI", "WeirCompiler", "WeirDiagnostics", "WeirLoader", "WeirKernel",
@@ -219,7 +239,8 @@ let package = Package(
             name: "WeirBench",
             dependencies: [
                 "CBench", "WeirABI", "WeirDiagnostics", "WeirSyntax", "WeirModel", "WeirPolicy", "WeirInventory",
-                "WeirMaps", "WeirImage", "WeirCompiler", "WeirWireGuard", "WeirFlow", "WeirEmulator", "WeirKernel",
+                "WeirMaps", "WeirImage", "WeirCompiler", "WeirWireGuard", "WeirBundle", "WeirFlow", "WeirEmulator",
+                "WeirKernel",
                 "WeirNetlink", "TestNetwork", "WeirTestSupport",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "SystemPackage", package: "swift-system"),

@@ -20,7 +20,8 @@ struct Weir: ParsableCommand {
             permissions refused; 64 usage.
             """,
         subcommands: [
-            CompileCommand.self, LintCommand.self, InventoryCommand.self, VerdictCommand.self, ApplyCommand.self,
+            CompileCommand.self, BundleCommand.self, InspectCommand.self, LintCommand.self, InventoryCommand.self,
+            VerdictCommand.self, ApplyCommand.self,
             ConfirmCommand.self, RollbackCommand.self,
             StatusCommand.self,
             DetachCommand.self, DoctorCommand.self, WireGuardCommand.self, VersionCommand.self,
