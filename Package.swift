@@ -207,7 +207,8 @@ let package = Package(
         .testTarget(
             name: "WeirLoaderTests",
             dependencies: [
-                "weir", "CLibbpf", "WeirABI", "WeirCompiler", "WeirDiagnostics", "WeirLoader", "WeirKernel",
+                "weir", "CLibbpf", "WeirABI", "WeirBundle", "WeirCompiler", "WeirDiagnostics", "WeirLoader",
+                "WeirKernel",
                 "WeirNetlink",
                 "WeirImage", "WeirMaps", "WeirModel", "TestNetwork", "WeirTestSupport",
             ],

@@ -71,7 +71,7 @@ extension BundleReport {
         if let tunnel {
             let interfaces = tunnel.interfaces.joined(separator: ", ")
             parts.append(
-                "Tunnel: \(interfaces), port \(tunnel.listenPort), key \(tunnel.publicKey), \(tunnel.routes) routes\n\n"
+                "Tunnel: \(interfaces), port \(tunnel.listenPort), key \(tunnel.publicKey), routes: \(tunnel.routes)\n\n"
                     + table(
                         ["PEER", "ENDPOINT", "KEY", "ALLOWED IPS"],
                         tunnel.peers.map {
