@@ -76,7 +76,7 @@ struct AdmissionTests {
         try Self.apply(place, port: 81, serial: 5)
         try place.detach()
         #expect(throws: LoaderError.self) { try Self.apply(place, port: 80, serial: 4) }
-        #expect(try fixture.traces() == [])
+        #expect(try fixture.traces() == [mark])
         try Self.apply(place, port: 80, serial: 4, allowsOlder: true)
         #expect(try Self.mark(place) == 4)
 
