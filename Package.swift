@@ -30,7 +30,10 @@ let package = Package(
         .target(name: "WeirDiagnostics", swiftSettings: strict),
         .target(
             name: "WeirSyntax",
-            dependencies: ["WeirDiagnostics", .product(name: "Yams", package: "Yams")],
+            dependencies: [
+                "WeirDiagnostics", .product(name: "Yams", package: "Yams"),
+                .product(name: "Crypto", package: "swift-crypto"),
+            ],
             swiftSettings: strict),
         .target(name: "WeirModel", dependencies: ["WeirDiagnostics"], swiftSettings: strict),
         .target(name: "WeirPolicy", dependencies: ["WeirSyntax", "WeirModel"], swiftSettings: strict),
@@ -60,6 +63,13 @@ let package = Package(
         .target(
             name: "WeirWireGuard",
             dependencies: ["WeirDiagnostics", "WeirModel", .product(name: "Crypto", package: "swift-crypto")],
+            swiftSettings: strict),
+        .target(
+            name: "WeirBundle",
+            dependencies: [
+                "WeirABI", "WeirModel", "WeirMaps", "WeirImage", "WeirWireGuard",
+                .product(name: "Crypto", package: "swift-crypto"),
+            ],
             swiftSettings: strict),
         .target(name: "WeirFlow", dependencies: ["WeirModel", "WeirImage"], swiftSettings: strict),
         .target(
@@ -101,8 +111,7 @@ let package = Package(
             name: "WeirLoader",
             dependencies: [
                 "WeirABI", "WeirKernel", "WeirNetlink", "WeirModel", "WeirImage", "WeirMaps", "WeirFlow",
-                "WeirWireGuard",
-                "WeirEmulator", "WeirInspect",
+                "WeirWireGuard", "WeirBundle", "WeirEmulator", "WeirInspect",
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "SystemPackage", package: "swift-system"),
             ],
@@ -114,8 +123,8 @@ let package = Package(
             dependencies: [
                 "CStart", "WeirABI", "WeirDiagnostics", "WeirSyntax", "WeirModel", "WeirPolicy", "WeirInventory",
                 "WeirMaps",
-                "WeirImage", "WeirCompiler", "WeirLint", "WeirDiff", "WeirWireGuard", "WeirFlow", "WeirEmulator",
-                "WeirExplain", "WeirInspect", "WeirKernel", "WeirLoader",
+                "WeirImage", "WeirCompiler", "WeirLint", "WeirDiff", "WeirWireGuard", "WeirBundle", "WeirFlow",
+                "WeirEmulator", "WeirExplain", "WeirInspect", "WeirKernel", "WeirLoader",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ],
@@ -216,9 +225,19 @@ let package = Package(
             ],
             swiftSettings: strict),
         .testTarget(
+            name: "WeirBundleTests",
+            dependencies: [
+                "WeirBundle", "WeirABI", "WeirCompiler", "WeirEmulator", "WeirFlow", "WeirImage", "WeirInventory",
+                "WeirMaps", "WeirModel", "WeirWireGuard", "WeirSyntax", "WeirDiagnostics", "WeirLoader",
+                "WeirTestSupport",
+                .product(name: "Crypto", package: "swift-crypto"),
+            ],
+            swiftSettings: strict),
+        .testTarget(
             name: "WeirLoaderTests",
             dependencies: [
-                "weir", "CLibbpf", "WeirABI", "WeirCompiler", "WeirDiagnostics", "WeirLoader", "WeirKernel",
+                "weir", "CLibbpf", "WeirABI", "WeirBundle", "WeirCompiler", "WeirDiagnostics", "WeirLoader",
+                "WeirKernel",
                 "WeirNetlink",
                 "WeirImage", "WeirMaps", "WeirModel", "TestNetwork", "WeirTestSupport",
             ],
@@ -250,7 +269,8 @@ let package = Package(
             name: "WeirBench",
             dependencies: [
                 "CBench", "WeirABI", "WeirDiagnostics", "WeirSyntax", "WeirModel", "WeirPolicy", "WeirInventory",
-                "WeirMaps", "WeirImage", "WeirCompiler", "WeirDiff", "WeirWireGuard", "WeirFlow", "WeirEmulator",
+                "WeirMaps", "WeirImage", "WeirCompiler", "WeirDiff", "WeirWireGuard", "WeirBundle", "WeirFlow",
+                "WeirEmulator",
                 "WeirKernel",
                 "WeirNetlink", "TestNetwork", "WeirTestSupport",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),

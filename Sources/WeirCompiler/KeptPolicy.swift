@@ -17,7 +17,8 @@ package struct KeptPolicy: Hashable, Sendable, Codable {
     package var options: PolicyOptions
 
     package init(policies: PolicySet, options: PolicyOptions) {
-        self.policies = policies
+        // How many documents were nobody's policy depends on which files were named, and means nothing later.
+        self.policies = PolicySet(specs: policies.specs)
         self.options = options
     }
 

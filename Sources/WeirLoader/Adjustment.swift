@@ -122,7 +122,7 @@ extension Loader {
     /// What the slot that is not in force needs, so that a rollback knows today's pods.
     ///
     /// Its policy is compiled again under today's inventory and taken over like that of the slot in force. Where that
-    /// cannot be, as with bundles, it is as good as before if the pods are, and lost if they are not.
+    /// cannot be, as with a bundle made without them, it is as good as before if the pods are, and lost if they are not.
     ///
     /// - Parameter image: what the node is to enforce now.
     func otherSlot(
@@ -137,7 +137,8 @@ extension Loader {
             {
                 return .kept
             }
-            return .lost(reason: "the pods changed, and its policies are not known: a bundle has none")
+            return .lost(
+                reason: "the pods changed, and its policies are not known: a bundle made --without-sources has none")
         }
         let other: Image
         do { other = try policy.recompile(kept) } catch { return .lost(reason: "\(error)") }

@@ -64,6 +64,8 @@ package struct Loader: Sendable {
         package var apiServers: [IPAddress] = []
         /// After this time without `confirm`, the programs go back to the policy before.
         package var confirmWithin: Duration?
+        /// Of a trusted bundle: what is older than what was applied here before is refused.
+        package var admission: BundleAdmission?
         /// At most two.
         package var tunnelInterfaces = Loader.tunnelInterfaces
 
@@ -122,8 +124,12 @@ package struct Loader: Sendable {
     ) throws(LoaderError) -> Outcome {
         try bordered {
             try state.locked(timeout: options.lockTimeout) {
-                var outcome = try applyLocked(image, generation, policy) { step in
-                    do { try onStep(step) } catch { throw LoaderError.stopped(step, reason: "\(error)") }
+                var outcome = try state.admitting(options.admission) { remember in
+                    try applyLocked(image, generation, policy) { step in
+                        // Nothing was changed yet, and nothing is known to be in the way.
+                        if step == .checked { try remember() }
+                        do { try onStep(step) } catch { throw LoaderError.stopped(step, reason: "\(error)") }
+                    }
                 }
                 outcome.tunnelProblem = try tunnelProblem(of: image, try presentTunnels())
                 return outcome

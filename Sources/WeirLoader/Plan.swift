@@ -41,6 +41,7 @@ extension Loader {
     /// Checks everything that an apply checks beforehand and says what it would do. Changes nothing.
     package func plan(_ image: Image, policy: PolicySource? = nil) throws(LoaderError) -> Plan {
         try bordered {
+            if let admission = options.admission { try state.requireNewEnough(admission) }
             let checked = try check(image)
             let names = checked.node.interfaces
             var plan = Plan(

@@ -209,6 +209,22 @@ package struct PolicySpec: Hashable, Sendable, Codable {
         self.rules = rules
         self.isAudited = isAudited
     }
+
+    private enum CodingKeys: String, CodingKey {
+        case origin, tier, subject, selects, enforces, rules, isAudited
+    }
+
+    /// Sets in order: equal specs have equal bytes.
+    package func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(origin, forKey: .origin)
+        try values.encode(tier, forKey: .tier)
+        try values.encode(subject, forKey: .subject)
+        try values.encode(Direction.allCases.filter(selects.contains), forKey: .selects)
+        try values.encode(Direction.allCases.filter(enforces.contains), forKey: .enforces)
+        try values.encode(rules, forKey: .rules)
+        try values.encode(isAudited, forKey: .isAudited)
+    }
 }
 
 /// All policies of a run, checked and typed. Order is that of the origins, not of the files.

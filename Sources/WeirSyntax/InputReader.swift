@@ -9,13 +9,17 @@ package struct InputReader: Sendable {
     private let maximumBytes: Int
     private let standardInput: Int32
     private var standardInputIsTaken = false
+    private let isDigesting: Bool
+    /// SHA-256 of every input that was read, by its path; empty unless asked for.
+    package private(set) var digests: [String: [UInt8]] = [:]
 
     /// The files of a directory that count.
     package static let suffixes = [".yaml", ".yml", ".json"]
 
     /// `standardInput` is a descriptor to read for `-`; it is not closed.
-    package init(maximumBytes: Int, standardInput: Int32 = STDIN_FILENO) {
+    package init(maximumBytes: Int, standardInput: Int32 = STDIN_FILENO, isDigesting: Bool = false) {
         self.maximumBytes = maximumBytes
+        self.isDigesting = isDigesting
         self.remainingBytes = maximumBytes
         self.standardInput = standardInput
     }
@@ -41,6 +45,7 @@ package struct InputReader: Sendable {
         do throws(InputFailure) {
             var stream = try stream(path)
             let result = body(&stream, &diagnostics)
+            if let digest = try stream.digest() { digests[path] = digest }
             remainingBytes -= stream.bytesRead
             return result
         } catch {
@@ -83,7 +88,7 @@ package struct InputReader: Sendable {
         }
         let stream = SourceStream(
             path: path, descriptor: descriptor, isOwned: path != "-", remainingBytes: remainingBytes,
-            maximumBytes: maximumBytes)
+            maximumBytes: maximumBytes, isDigested: isDigesting)
         var status = stat()
         if path != "-", unsafe fstat(descriptor, &status) == 0, Int(status.st_size) > remainingBytes {
             throw InputFailure(tooLarge: path, maximumBytes: maximumBytes)

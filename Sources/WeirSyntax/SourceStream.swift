@@ -1,3 +1,4 @@
+internal import Crypto
 package import WeirDiagnostics
 internal import Glibc
 
@@ -30,6 +31,8 @@ package struct SourceStream: ~Copyable {
     private var remainingBytes: Int
     private let maximumBytes: Int
     private(set) var bytesRead = 0
+    /// Of what was read, where somebody wants to know its digest.
+    private var hash: SHA256?
 
     private enum Origin {
         case memory([UInt8], pieceSize: Int, position: Int)
@@ -46,8 +49,11 @@ package struct SourceStream: ~Copyable {
         maximumBytes = source.bytes.count
     }
 
-    init(path: String, descriptor: Int32, isOwned: Bool, remainingBytes: Int, maximumBytes: Int) {
+    init(
+        path: String, descriptor: Int32, isOwned: Bool, remainingBytes: Int, maximumBytes: Int, isDigested: Bool
+    ) {
         self.path = path
+        hash = isDigested ? SHA256() : nil
         origin = .descriptor(descriptor, isOwned: isOwned)
         self.remainingBytes = remainingBytes
         self.maximumBytes = maximumBytes
@@ -72,7 +78,15 @@ package struct SourceStream: ~Copyable {
         }
         remainingBytes -= piece.count
         bytesRead += piece.count
+        hash?.update(data: piece)
         return piece.isEmpty ? nil : piece
+    }
+
+    /// SHA-256 of the whole input, what is left of it included; nil where nobody wants it.
+    mutating func digest() throws(InputFailure) -> [UInt8]? {
+        guard hash != nil else { return nil }
+        while try next() != nil {}
+        return hash.map { Array($0.finalize()) }
     }
 
     private func read(_ descriptor: Int32) throws(InputFailure) -> [UInt8] {

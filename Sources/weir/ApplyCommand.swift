@@ -1,5 +1,6 @@
 import ArgumentParser
 import Foundation
+import WeirBundle
 import WeirCompiler
 import WeirImage
 import WeirLoader
@@ -18,15 +19,27 @@ struct ApplyCommand: ParsableCommand {
 
             Examples:
               sudo weir apply --policies /etc/weir/policies --inventory /etc/weir/inventory.yaml
-              sudo weir apply --bundle node-a.weir --dry-run --detailed-exitcode
-              sudo weir apply --bundle node-a.weir --devices eth0 --confirm-within 60s   then: sudo weir confirm
+              sudo weir apply node-a.weir --dry-run --detailed-exitcode
+              sudo weir apply node-a.weir --devices eth0 --confirm-within 60s   then: sudo weir confirm
+              sudo weir apply node-a.weir --trusted-keys /etc/weir/keys --node node-a
+
+            With --trusted-keys a bundle that is unsigned, changed, signed by anybody else, for another node than --node
+            or the host's name, or of a lower serial than the last one is refused with status 3.
             """)
 
     enum Format: String, ExpressibleByArgument, CaseIterable { case table, json }
 
+    @Argument(
+        help: ArgumentHelp(
+            "A bundle that weir compile wrote, instead of policies and an inventory; - is standard input.",
+            valueName: "bundle"))
+    var file: String?
     @OptionGroup(title: "Sources") var sources: SourceOptions
-    @Option(help: "An image that weir compile wrote, instead of policies and an inventory; - is standard input.")
+    @Option(help: "The same as an option.")
     var bundle: String?
+    @OptionGroup(title: "Trust") var trust: TrustOptions
+    @Flag(help: "With --trusted-keys: apply also a bundle that is older than what was applied here before.")
+    var allowOlder = Environment.flag("ALLOW_OLDER")
     @OptionGroup var node: NodeOptions
     @OptionGroup(title: "Place") var place: PlaceOptions
     @OptionGroup(title: "Log") var log: LogOptions
@@ -41,9 +54,11 @@ struct ApplyCommand: ParsableCommand {
     var output = Environment.value("OUTPUT", default: Format.table)
 
     func validate() throws {
-        guard bundle == nil || !sources.areGiven else {
-            throw ValidationError("Give either --bundle, or --policies and --inventory.")
+        guard bundle == nil || file == nil else { throw ValidationError("Give the bundle once: \(file ?? "").") }
+        guard bundle ?? file == nil || !sources.areGiven else {
+            throw ValidationError("Give either a bundle, or --policies and --inventory.")
         }
+        try trust.requireBundle(bundlePath)
         if bundlePath == nil { try sources.require() }
         guard bundlePath == nil || sources.meaning.options == PolicyOptions() else {
             throw ValidationError(
@@ -53,9 +68,11 @@ struct ApplyCommand: ParsableCommand {
     }
 
     func run() throws {
-        let (image, policy, apiServers) = try compiled()
+        let wanted = try wanted()
+        let (image, policy) = (wanted.image, wanted.policy)
         var loaderOptions = place.options(attach: attach)
-        loaderOptions.apiServers = apiServers
+        loaderOptions.apiServers = wanted.apiServers
+        loaderOptions.admission = wanted.admission
         datapath.set(&loaderOptions)
         let loader = Loader(options: loaderOptions)
         if dryRun {
@@ -86,20 +103,32 @@ struct ApplyCommand: ParsableCommand {
     }
 
     /// What the command line says goes before what the environment says.
-    private var bundlePath: String? { bundle ?? (sources.areGiven ? nil : Environment.optional("BUNDLE")) }
+    private var bundlePath: String? { bundle ?? file ?? (sources.areGiven ? nil : Environment.optional("BUNDLE")) }
 
-    /// The image; of sources what lets the loader compile other policies under the same inventory, and the API servers
-    /// that a bundle does not know.
-    private func compiled() throws -> (image: Image, policy: PolicySource?, apiServers: [IPAddress]) {
-        if let bundle = bundlePath { return (try BundleFile.image(at: bundle, node: node.wanted), nil, []) }
+    /// What the node is to enforce, and what the loader needs beside it.
+    private struct Wanted {
+        var image: Image
+        /// Lets the loader compile other policies under the same inventory.
+        var policy: PolicySource?
+        var apiServers: [IPAddress]
+        var admission: BundleAdmission?
+    }
+
+    private func wanted() throws -> Wanted {
+        if let bundlePath {
+            let admitted = try BundleFile.admitted(at: bundlePath, trust, node: node, allowOlder: allowOlder)
+            let bundle = admitted.bundle
+            return Wanted(
+                image: bundle.image, policy: bundle.policySource, apiServers: bundle.apiServers,
+                admission: admitted.admission)
+        }
         let loaded = try sources.load()
         let name = try node.resolve(loaded.inventory, fallback: ProcessInfo.processInfo.hostName)
         let kept = KeptPolicy(policies: loaded.policies, options: loaded.options)
         let policy = PolicySource(bytes: try kept.encoded()) { bytes in
             try KeptPolicy(decoding: bytes).image(loaded.inventory, node: name)
         }
-        let apiServers = loaded.inventory.nodes.filter(\.isKubeAPIServer).flatMap(\.addresses)
-        return (loaded.image(node: name), policy, loaded.inventory.kubeAPIServerAddresses + apiServers)
+        return Wanted(image: loaded.image(node: name), policy: policy, apiServers: loaded.apiServers)
     }
 }
 

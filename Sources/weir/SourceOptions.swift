@@ -1,5 +1,6 @@
 import ArgumentParser
 import Foundation
+import WeirBundle
 import WeirCompiler
 import WeirDiagnostics
 import WeirImage
@@ -60,13 +61,15 @@ struct ReadingOptions: ParsableArguments {
     ///
     /// Policies are held until all are there; the objects of a file that is only inventory are not.
     ///
+    /// - Parameter isDigesting: whether the sources are to say what their inputs were.
     /// - Parameter policies: gives the files of the policies.
     func read(
+        isDigesting: Bool = false,
         policies: (inout InputReader, inout DiagnosticsCollector) -> [SourceFile]
     ) -> (sources: SourceOptions.Sources?, findings: [Diagnostic]) {
         let namespace = inventorySource.namespace
         var diagnostics = DiagnosticsCollector()
-        var reader = InputReader(maximumBytes: inventorySource.maxInputBytes)
+        var reader = InputReader(maximumBytes: inventorySource.maxInputBytes, isDigesting: isDigesting)
         var inventory = InventoryDecoder(
             options: InventoryOptions(clusterName: meaning.clusterName, defaultNamespace: namespace))
         var policyDocuments: [Document] = []
@@ -89,7 +92,8 @@ struct ReadingOptions: ParsableArguments {
             diagnostics: &diagnostics)
         let typedInventory = inventory.finish(diagnostics: &diagnostics)
         let sources = SourceOptions.Sources(
-            policies: policySet, inventory: typedInventory, options: meaning.options)
+            policies: policySet, inventory: typedInventory, options: meaning.options,
+            inputs: reader.digests.map { Provenance.Input(path: $0.key, sha256: $0.value.hexadecimal) })
         return (diagnostics.hasErrors ? nil : sources, diagnostics.sorted)
     }
 }
@@ -124,28 +128,38 @@ struct SourceOptions: ParsableArguments {
         var policies: PolicySet
         var inventory: Inventory
         var options: PolicyOptions
+        /// The files behind them, where their digests were asked for.
+        var inputs: [Provenance.Input] = []
 
         /// Prints what the compiler has to say.
         func image(node: String) -> Image {
             var diagnostics = DiagnosticsCollector()
-            let image = Compiler.compile(
-                policies: policies, inventory: inventory, node: node, options: options, diagnostics: &diagnostics)
+            let image = image(node: node, &diagnostics)
             for diagnostic in diagnostics.sorted { Terminal.report(diagnostic) }
             return image
+        }
+
+        func image(node: String, _ diagnostics: inout DiagnosticsCollector) -> Image {
+            Compiler.compile(
+                policies: policies, inventory: inventory, node: node, options: options, diagnostics: &diagnostics)
         }
     }
 
     /// Reads and checks everything; prints every finding. Errors end with status 1.
-    func load() throws -> Sources {
-        let (sources, findings) = read()
+    ///
+    /// - Parameter isDigesting: whether the digests of the files are wanted, too.
+    func load(isDigesting: Bool = false) throws -> Sources {
+        let (sources, findings) = read(isDigesting: isDigesting)
         for finding in findings { Terminal.report(finding) }
         guard let sources else { throw ExitStatus.invalidInput }
         return sources
     }
 
     /// What there is and every finding, sorted; nil where one of them is an error.
-    func read() -> (sources: Sources?, findings: [Diagnostic]) {
-        reading.read { reader, diagnostics in reader.read(policyPaths, diagnostics: &diagnostics) }
+    func read(isDigesting: Bool = false) -> (sources: Sources?, findings: [Diagnostic]) {
+        reading.read(isDigesting: isDigesting) { reader, diagnostics in
+            reader.read(policyPaths, diagnostics: &diagnostics)
+        }
     }
 }
 
@@ -160,7 +174,7 @@ struct NodeOptions: ParsableArguments {
     ///
     /// - Parameter fallback: what a live command takes where nothing is said: the host's name.
     func resolve(_ inventory: Inventory, fallback: String? = nil) throws -> String {
-        let names = Set(inventory.nodes.map(\.name)).union(inventory.endpoints.map(\.node)).sorted()
+        let names = Self.names(inventory)
         if names.isEmpty, wanted != nil || fallback != nil {
             // Not an error, because a node may have nothing yet; but a failed kubectl leaves such a file, too.
             Terminal.complain(
@@ -180,6 +194,11 @@ struct NodeOptions: ParsableArguments {
             names.isEmpty
                 ? "the inventory names no node: say which with --node"
                 : "the inventory has \(names.count) nodes: say which with --node (\(list(names)))")
+    }
+
+    /// Of every node that has a document or a pod, sorted.
+    static func names(_ inventory: Inventory) -> [String] {
+        Set(inventory.nodes.map(\.name)).union(inventory.endpoints.map(\.node)).sorted()
     }
 
     private func invalid(_ id: DiagnosticID, _ message: String) -> ExitCode {

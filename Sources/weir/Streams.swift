@@ -79,11 +79,11 @@ struct Stream: ~Copyable {
 }
 
 extension Stream {
-    /// Everything there is at a path, or on standard input.
-    static func contents(of path: String) throws(StreamFailure) -> [UInt8] {
+    /// Everything there is at a path, or on standard input; nil where that is more than `limit` bytes.
+    static func contents(of path: String, limit: Int) throws(StreamFailure) -> [UInt8]? {
         let stream = try Stream(reading: path)
         var bytes: [UInt8] = []
-        while try stream.read(into: &bytes) {}
+        while try stream.read(into: &bytes) { guard bytes.count <= limit else { return nil } }
         return bytes
     }
 }

@@ -1,6 +1,7 @@
 import ArgumentParser
 import WeirDiagnostics
 import WeirInventory
+import WeirLoader
 import WeirModel
 import WeirSyntax
 import WeirWireGuard
@@ -22,11 +23,8 @@ struct FirewallMark: ExpressibleByArgument {
     var defaultValueDescription: String { "0x\(String(value, radix: 16))" }
 }
 
-/// What every command about the tunnel compiles: an inventory, a node, and what an inventory does not say.
-struct TunnelArguments: ParsableArguments {
-    @OptionGroup var inventorySource: InventorySourceOptions
-    @OptionGroup var node: NodeOptions
-
+/// What an inventory does not say about the tunnel.
+struct TunnelShapeOptions: ParsableArguments {
     @Option(help: "The UDP port of WireGuard on every node; a second device has the next one while keys rotate.")
     var listenPort = Environment.value("LISTEN_PORT", default: TunnelOptions.defaultListenPort)
 
@@ -62,11 +60,59 @@ struct TunnelArguments: ParsableArguments {
     func validate() throws {
         if let problem = options.problem { throw ValidationError("Not possible: \(problem).") }
     }
+}
+
+/// What every command about the tunnel takes: a bundle, or an inventory, a node, and what an inventory does not say.
+struct TunnelArguments: ParsableArguments {
+    @OptionGroup var inventorySource: InventorySourceOptions
+    @Option(help: "A bundle that weir compile wrote, instead of an inventory; - is standard input.")
+    private var bundle: String?
+    @OptionGroup var trust: TrustOptions
+    @OptionGroup var node: NodeOptions
+    @OptionGroup var shape: TunnelShapeOptions
+
+    /// What the command line says goes before what the environment says.
+    var bundlePath: String? {
+        bundle ?? (inventorySource.inventory.isEmpty ? Environment.optional("BUNDLE") : nil)
+    }
+    var areGiven: Bool { bundlePath != nil || !inventorySource.paths.isEmpty }
+
+    func validate() throws {
+        guard bundle == nil || inventorySource.inventory.isEmpty else {
+            throw ValidationError("Give either --bundle or --inventory.")
+        }
+        guard bundlePath == nil || shape.options == TunnelOptions() else {
+            throw ValidationError("The bundle's tunnel is compiled already: its options belong to weir compile.")
+        }
+        if areGiven { try trust.requireBundle(bundlePath) }
+    }
+
+    /// For commands that can do nothing without a tunnel.
+    func require() throws {
+        if !areGiven { try inventorySource.require() }
+    }
+
+    /// The tunnel, and where it is of a bundle that had to be trusted, under which condition it may be applied.
+    ///
+    /// - Parameter fallback: the node that a live command takes where nothing is said: the host's name.
+    func tunnel(
+        fallback: String? = nil, allowOlder: Bool = false
+    ) throws -> (configuration: TunnelConfiguration, admission: BundleAdmission?) {
+        guard let bundlePath else { return (try configuration(fallback: fallback), nil) }
+        let admitted = try BundleFile.admitted(at: bundlePath, trust, node: node, allowOlder: allowOlder)
+        guard let tunnel = admitted.bundle.tunnel else {
+            Terminal.complain(
+                "weir: error: \(bundlePath) has no tunnel: node '\(admitted.bundle.image.node)' published no WireGuard "
+                    + "key when it was compiled [\(DiagnosticID.missingWireGuardKey.rawValue)]")
+            throw ExitStatus.invalidInput
+        }
+        return (tunnel, admitted.admission)
+    }
 
     /// Reads the inventory and compiles it; prints every finding. Errors end with status 1.
     ///
     /// - Parameter fallback: the node that a live command takes where nothing is said: the host's name.
-    func configuration(fallback: String? = nil) throws -> TunnelConfiguration {
+    private func configuration(fallback: String?) throws -> TunnelConfiguration {
         var diagnostics = DiagnosticsCollector()
         var reader = InputReader(maximumBytes: inventorySource.maxInputBytes)
         var decoder = InventoryDecoder(options: InventoryOptions(defaultNamespace: inventorySource.namespace))
@@ -77,7 +123,7 @@ struct TunnelArguments: ParsableArguments {
         let name = try node.resolve(inventory, fallback: fallback)
         var findings = DiagnosticsCollector()
         let configuration = TunnelCompiler.compile(
-            inventory: inventory, node: name, options: options, diagnostics: &findings)
+            inventory: inventory, node: name, options: shape.options, diagnostics: &findings)
         for finding in findings.sorted { Terminal.report(finding) }
         guard let configuration else { throw ExitStatus.invalidInput }
         return configuration

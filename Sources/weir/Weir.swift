@@ -20,9 +20,8 @@ struct Weir: ParsableCommand {
             permissions refused; 64 usage.
             """,
         subcommands: [
-            CompileCommand.self, LintCommand.self, InventoryCommand.self, VerdictCommand.self, ExplainCommand.self,
-            DiffCommand.self,
-            ApplyCommand.self,
+            CompileCommand.self, BundleCommand.self, InspectCommand.self, LintCommand.self, InventoryCommand.self,
+            VerdictCommand.self, ExplainCommand.self, DiffCommand.self, ApplyCommand.self,
             ConfirmCommand.self, RollbackCommand.self,
             StatusCommand.self,
             MapCommand.self, EndpointCommand.self, IdentityCommand.self, RuleCommand.self, ConntrackCommand.self,

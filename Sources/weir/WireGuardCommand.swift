@@ -29,7 +29,7 @@ extension WireGuardCommand {
                 Examples:
                   weir wireguard render --inventory inventory.yaml --node node-a \\
                     --output-file weir-wg0.conf
-                  weir wireguard render --inventory inventory.yaml --node node-a --output json
+                  weir wireguard render --bundle node-a.weir --output json
                 """)
 
         enum Format: String, ExpressibleByArgument, CaseIterable { case conf, json }
@@ -44,13 +44,13 @@ extension WireGuardCommand {
         private var wantedLane: Int? { lane ?? Environment.value("LANE") }
 
         func validate() throws {
-            try tunnel.inventorySource.require()
+            try tunnel.require()
             if let lane = wantedLane, !(0...1).contains(lane) { throw ValidationError("--lane must be 0 or 1.") }
             if lane != nil, output == .json { throw ValidationError("--lane is for --output conf: json has both.") }
         }
 
         func run() throws {
-            let configuration = try tunnel.configuration()
+            let configuration = try tunnel.tunnel().configuration
             let lanes = configuration.lanes
             let index = wantedLane ?? 0
             guard output == .json || lanes.indices.contains(index) else {

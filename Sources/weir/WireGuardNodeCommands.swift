@@ -10,11 +10,13 @@ struct TunnelPlaceOptions: ParsableArguments {
     @Option(help: "Directory with the sockets of wireguard-go, where the kernel has no WireGuard.")
     var socketDir = Environment.string("SOCKET_DIR", default: "/var/run/wireguard")
 
-    func loader(force: Bool = false) -> TunnelLoader {
+    func loader(force: Bool = false, admission: BundleAdmission? = nil) -> TunnelLoader {
         var options = TunnelLoader.Options()
         options.socketDirectory = socketDir
         options.isForced = force
-        return TunnelLoader(place.options(), options: options)
+        var loaderOptions = place.options()
+        loaderOptions.admission = admission
+        return TunnelLoader(loaderOptions, options: options)
     }
 }
 
@@ -23,8 +25,10 @@ enum TunnelFormat: String, ExpressibleByArgument, CaseIterable { case table, jso
 
 extension TunnelArguments {
     /// For this node: the host's name where nothing is said.
-    func configurationHere() throws -> TunnelConfiguration {
-        try configuration(fallback: ProcessInfo.processInfo.hostName)
+    func tunnelHere(
+        allowOlder: Bool = false
+    ) throws -> (configuration: TunnelConfiguration, admission: BundleAdmission?) {
+        try tunnel(fallback: ProcessInfo.processInfo.hostName, allowOlder: allowOlder)
     }
 }
 
@@ -63,6 +67,8 @@ extension WireGuardCommand {
 
         @OptionGroup(title: "Tunnel") var tunnel: TunnelArguments
         @OptionGroup(title: "Place") var tunnelPlace: TunnelPlaceOptions
+        @Flag(help: "With --trusted-keys: take also a bundle that is older than what was applied here before.")
+        var allowOlder = Environment.flag("ALLOW_OLDER")
         @Flag(name: .customLong("detailed-exitcode"), help: "Exit status 2 if something would change.")
         var detailedExitCode = Environment.flag("DETAILED_EXITCODE")
         @Option(help: "Format: table or json.")
@@ -73,11 +79,13 @@ extension WireGuardCommand {
             var changes: [String]
         }
 
-        func validate() throws { try tunnel.inventorySource.require() }
+        func validate() throws { try tunnel.require() }
 
         func run() throws {
-            let configuration = try tunnel.configurationHere()
-            let changes = try tunnelPlace.place.onNode { try tunnelPlace.loader().plan(configuration) }
+            let (configuration, admission) = try tunnel.tunnelHere(allowOlder: allowOlder)
+            let changes = try tunnelPlace.place.onNode {
+                try tunnelPlace.loader(admission: admission).plan(configuration)
+            }
             let lines = changes.lines
             try refusing {
                 switch output {
@@ -103,22 +111,26 @@ extension WireGuardCommand {
                 Policies compiled with --encryption wireguard let nothing from or to other nodes' pods pass but
                 through this tunnel.
 
-                Example: sudo weir wireguard apply --inventory /etc/weir/inventory.yaml --node node-a
+                Examples:
+                  sudo weir wireguard apply --inventory /etc/weir/inventory.yaml --node node-a
+                  sudo weir wireguard apply --bundle node-a.weir --trusted-keys /etc/weir/keys
                 """)
 
         @OptionGroup(title: "Tunnel") var tunnel: TunnelArguments
         @OptionGroup(title: "Place") var tunnelPlace: TunnelPlaceOptions
+        @Flag(help: "With --trusted-keys: take also a bundle that is older than what was applied here before.")
+        var allowOlder = Environment.flag("ALLOW_OLDER")
         @Flag(help: "Change a key under traffic that still needs the old one.")
         var force = Environment.flag("FORCE")
         @Option(help: "Format: table or json.")
         var output = Environment.value("OUTPUT", default: TunnelFormat.table)
 
-        func validate() throws { try tunnel.inventorySource.require() }
+        func validate() throws { try tunnel.require() }
 
         func run() throws {
-            let configuration = try tunnel.configurationHere()
+            let (configuration, admission) = try tunnel.tunnelHere(allowOlder: allowOlder)
             let outcome = try tunnelPlace.place.onNode {
-                try tunnelPlace.loader(force: force).apply(configuration)
+                try tunnelPlace.loader(force: force, admission: admission).apply(configuration)
             }
             try refusing { try Terminal.output(output == .json ? try json(outcome) : outcome.text) }
         }
@@ -150,7 +162,7 @@ extension WireGuardCommand {
             commandName: "status",
             abstract: "Show the tunnel as it is: handshakes, transfer, endpoints, and what differs from the plan.",
             discussion: """
-                Compared with the inventory, or without one with what was applied last. Exit status 2 if they differ.
+                Compared with the inventory or bundle, or without one with what was applied last. Exit status 2 if they differ.
 
                 Example: sudo weir wireguard status --output json
                 """)
@@ -161,7 +173,7 @@ extension WireGuardCommand {
         var output = Environment.value("OUTPUT", default: TunnelFormat.table)
 
         func run() throws {
-            let wanted = !tunnel.inventorySource.paths.isEmpty ? try tunnel.configurationHere() : nil
+            let wanted = tunnel.areGiven ? try tunnel.tunnelHere().configuration : nil
             let report = try tunnelPlace.place.onNode { try tunnelPlace.loader().report(wanted) }
             try refusing {
                 switch output {

@@ -1,5 +1,7 @@
 import Foundation
 import TestNetwork
+import WeirABI
+import WeirBundle
 import WeirCompiler
 import WeirMaps
 import WeirKernel
@@ -77,7 +79,9 @@ private final class AppliedNode {
             let typed = try workload.typed()
             let image = Compiler.compile(policies: typed.policies, inventory: typed.inventory, node: Workload.node)
             bundles.append("\(directory)/\(policies).weir")
-            try Data(image.encoded()).write(to: URL(fileURLWithPath: bundles[bundles.count - 1]))
+            let bundle = NodeBundle(
+                image: image, provenance: Provenance(weir: "bench", abi: UInt32(WEIR_ABI_VERSION), node: image.node))
+            try Data(bundle.sealed().bytes).write(to: URL(fileURLWithPath: bundles[bundles.count - 1]))
         }
     }
 

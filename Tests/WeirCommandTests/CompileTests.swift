@@ -56,12 +56,12 @@ struct CompileTests {
         let json = try #require(try await compile(["Policies/shop"], "--output", "json").object)
         #expect(
             json.keys.sorted() == [
-                "bundleBytes", "digest", "endpoints", "entries", "node", "peerGroups", "rules", "skipped",
+                "digest", "endpoints", "entries", "imageBytes", "node", "peerGroups", "rules", "skipped",
             ])
         #expect(json["endpoints"] as? Int == 4)
         #expect(json["node"] as? String == "node-a")
         let bundle = try await compile(["Policies/shop"], "--output", "bundle")
-        #expect(json["bundleBytes"] as? Int == bundle.bytes.count)
+        #expect((json["imageBytes"] as? Int).map { $0 < bundle.bytes.count } == true)
         let text = try await compile(["Policies/shop"]).output
         #expect(text.contains(try #require(json["digest"] as? String)))
     }

@@ -64,7 +64,7 @@ final class FaultNode {
         probe = try PolicyProbe(from: pods[0], to: pods[1], address: "10.7.0.3", ports: [80, 81])
         settled = try NodeSnapshot(fixture)
         let image = scenario.kind == .firstApply ? Self.first : scenario.kind == .apply ? Self.moved : Self.second
-        try Data(image.encoded()).write(to: URL(fileURLWithPath: bundle))
+        try image.bundled.write(to: URL(fileURLWithPath: bundle))
         try prepare()
         let run = try TracedRun.listing(arguments, on: fixture.place)
         calls = run.calls

@@ -249,7 +249,7 @@ struct InPlaceTests {
         _ = try place.apply(cluster.image)
         cluster.add(4, "web")
         let outcome = try place.apply(cluster.image)
-        #expect(outcome.result == .adjusted && outcome.rollbackRefusal?.contains("a bundle has none") == true)
+        #expect(outcome.result == .adjusted && outcome.rollbackRefusal?.contains("--without-sources") == true)
         #expect(throws: LoaderError.self) { try place.rollback() }
         #expect(try place.apply(cluster.image).result == .unchanged)
     }

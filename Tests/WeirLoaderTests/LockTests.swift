@@ -14,7 +14,7 @@ struct LockTests {
 
     private static func bundle(_ fixture: LoaderFixture, port: UInt16) throws -> String {
         let path = "\(fixture.place.stateDirectory)-bundle-\(port)"
-        try Data(HandmadeImage.make(port: port).encoded()).write(to: URL(fileURLWithPath: path))
+        try HandmadeImage.make(port: port).bundled.write(to: URL(fileURLWithPath: path))
         return path
     }
 

@@ -90,7 +90,8 @@ package struct TunnelLoader: Sendable {
     /// What an apply would do. Changes nothing.
     package func plan(_ configuration: TunnelConfiguration) throws(LoaderError) -> TunnelChanges {
         try bordered {
-            TunnelChanges(
+            if let admission = loader.options.admission { try loader.state.requireNewEnough(admission) }
+            return TunnelChanges(
                 from: try survey(table: configuration.routingTable), to: configuration,
                 applied: try directory.configuration(), try directory.load())
         }
@@ -110,7 +111,11 @@ package struct TunnelLoader: Sendable {
     // MARK: Apply
 
     package func apply(_ configuration: TunnelConfiguration) throws(LoaderError) -> Outcome {
-        try locked { try applyLocked(configuration) }
+        try locked {
+            // What it has to be as new as is the bundle of the policies; a tunnel alone makes no other one old.
+            if let admission = loader.options.admission { try loader.state.requireNewEnough(admission) }
+            return try applyLocked(configuration)
+        }
     }
 
     private func applyLocked(_ configuration: TunnelConfiguration) throws -> Outcome {
