@@ -72,6 +72,13 @@ struct Stream: ~Copyable {
         _ = unsafe poll(&request, 1, -1)
     }
 
+    /// Whether nobody reads the pipe any longer, without writing to it.
+    static func isClosedPipe(_ descriptor: Int32) -> Bool {
+        var request = pollfd(fd: descriptor, events: 0, revents: 0)
+        // SAFETY: one request, alive during the call.
+        return unsafe poll(&request, 1, 0) > 0 && Int32(request.revents) & (POLLERR | POLLHUP) != 0
+    }
+
     /// What was written is on the disk.
     func synchronize() throws(StreamFailure) {
         guard fsync(descriptor) == 0 else { throw StreamFailure(code: errno) }

@@ -22,7 +22,7 @@ struct Weir: ParsableCommand {
         subcommands: [
             CompileCommand.self, LintCommand.self, InventoryCommand.self, VerdictCommand.self, ApplyCommand.self,
             ConfirmCommand.self, RollbackCommand.self,
-            StatusCommand.self,
+            StatusCommand.self, MonitorCommand.self,
             DetachCommand.self, DoctorCommand.self, WireGuardCommand.self, VersionCommand.self,
         ])
 
