@@ -58,7 +58,7 @@ let package = Package(
             name: "WeirWireGuard",
             dependencies: ["WeirDiagnostics", "WeirModel", .product(name: "Crypto", package: "swift-crypto")],
             swiftSettings: strict),
-        .target(name: "WeirFlow", dependencies: ["WeirModel", "WeirImage"], swiftSettings: strict),
+        .target(name: "WeirFlow", dependencies: ["WeirSyntax", "WeirModel", "WeirImage"], swiftSettings: strict),
         .target(
             name: "WeirEmulator", dependencies: ["WeirABI", "WeirImage", "WeirMaps", "WeirFlow", "WeirModel"],
             swiftSettings: strict),

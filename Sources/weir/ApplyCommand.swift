@@ -25,7 +25,9 @@ struct ApplyCommand: ParsableCommand {
     enum Format: String, ExpressibleByArgument, CaseIterable { case table, json }
 
     @OptionGroup(title: "Sources") var sources: SourceOptions
-    @Option(help: "An image that weir compile wrote, instead of policies and an inventory; - is standard input.")
+    @Option(
+        help: "An image that weir compile wrote, instead of policies and an inventory; - is standard input.",
+        completion: .file())
     var bundle: String?
     @OptionGroup var node: NodeOptions
     @OptionGroup(title: "Place") var place: PlaceOptions
@@ -130,6 +132,7 @@ extension Plan {
     fileprivate var text: String {
         guard hasChanges else { return "nothing to do: image \(imageDigest.prefix(12)) is already enforced\n" }
         let size = (estimatedBytes + 1023) / 1024
+        let style = TextStyle(of: STDOUT_FILENO)
         var lines =
             inPlace
             ? ["would adjust the slot in force with \(mapWrites ?? 0) map writes"]
@@ -144,9 +147,10 @@ extension Plan {
             lines.append("\(map.map): \(map.added) added, \(map.changed) changed, \(map.removed) removed")
             for entry in map.entries {
                 switch (entry.before, entry.after) {
-                case (nil, let after?): lines.append("  + \(entry.key) -> \(after)")
-                case (let before?, nil): lines.append("  - \(entry.key) -> \(before)")
-                case (let before?, let after?): lines.append("  ~ \(entry.key) -> \(before) => \(after)")
+                case (nil, let after?): lines.append("  " + style.change("+ \(entry.key) -> \(after)"))
+                case (let before?, nil): lines.append("  " + style.change("- \(entry.key) -> \(before)"))
+                case (let before?, let after?):
+                    lines.append("  " + style.change("~ \(entry.key) -> \(before) => \(after)"))
                 case (nil, nil): break
                 }
             }

@@ -51,7 +51,8 @@ struct MeaningOptions: ParsableArguments {
 struct SourceOptions: ParsableArguments {
     @Option(
         parsing: .upToNextOption,
-        help: ArgumentHelp("Policy files or directories; - is standard input.", valueName: "path"))
+        help: ArgumentHelp("Policy files or directories; - is standard input.", valueName: "path"),
+        completion: .file())
     var policies: [String] = []
 
     @Option(help: "What becomes of rules beyond L3/L4: error refuses them, deny compiles them to allow nothing.")
@@ -147,7 +148,11 @@ struct NodeOptions: ParsableArguments {
         }
         if let node = wanted {
             guard names.isEmpty || names.contains(node) else {
-                throw invalid(.unknownNode, "no node '\(node)' in the inventory; it has \(list(names))")
+                throw invalid(
+                    .unknownNode,
+                    "no node '\(node)' in the inventory; "
+                        + (nearestName(to: node, among: names).map { "did you mean '\($0)'?" }
+                            ?? "it has \(list(names))"))
             }
             return node
         }

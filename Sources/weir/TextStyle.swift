@@ -19,4 +19,14 @@ struct TextStyle {
     func text(_ text: String, _ colour: Colour) -> String {
         hasColour ? "\u{1b}[\(colour.rawValue)m\(text)\u{1b}[0m" : text
     }
+
+    /// A line of a plan: what begins with `+` comes, with `-` goes, with `~` changes.
+    func change(_ line: String) -> String {
+        switch line.first {
+        case "+": text(line, .green)
+        case "-": text(line, .red)
+        case "~": text(line, .yellow)
+        default: line
+        }
+    }
 }
