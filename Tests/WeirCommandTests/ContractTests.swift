@@ -4,7 +4,7 @@ import Testing
 @Suite("The contract of the command line")
 struct ContractTests {
     static let commands = [
-        "compile", "lint", "inventory", "verdict", "apply", "rollback", "status", "detach",
+        "compile", "lint", "inventory", "verdict", "apply", "rollback", "status", "monitor", "detach",
         "doctor", "wireguard", "version",
     ]
 

@@ -174,7 +174,7 @@ struct MannersTests {
         #expect(checks.status == 0, "\(checks.errors)")
         let bash = try await Weir.script(
             """
-            source bash; cd \(Weir.package)
+            source ./bash; cd \(Weir.package)
             COMP_WORDS=(weir verdict --flows Policies/shop/fl); COMP_CWORD=3; COMP_LINE="${COMP_WORDS[*]}"; COMP_POINT=${#COMP_LINE}
             _weir weir Policies/shop/fl --flows; echo "${COMPREPLY[@]}"
             """, in: workspace.path)
@@ -190,7 +190,9 @@ struct MannersTests {
         let commands = try await Self.tree().all.filter { $0.commandName != "manual" }
         #expect(pages == commands.map { $0.words.replacingOccurrences(of: " ", with: "-") + ".1" }.sorted())
         for page in pages {
-            let rendered = try await Weir.command(["groff", "-man", "-Tutf8", "-P-cbou", "-ww", "\(workspace.path)/man/\(page)"])
+            let rendered = try await Weir.command([
+                "groff", "-man", "-Tutf8", "-P-cbou", "-ww", "\(workspace.path)/man/\(page)",
+            ])
             #expect(rendered.status == 0)
             #expect(rendered.errors.isEmpty, "\(page): \(rendered.errors)")
             for section in ["NAME", "SYNOPSIS", "OPTIONS", "EXAMPLES", "EXIT STATUS"]
