@@ -148,11 +148,12 @@ struct NodeOptions: ParsableArguments {
         }
         if let node = wanted {
             guard names.isEmpty || names.contains(node) else {
+                // A short list is answer enough.
+                let nearest =
+                    names.count > 5 ? nearestName(to: node, among: names).map { "; did you mean '\($0)'?" } ?? "" : ""
                 throw invalid(
                     .unknownNode,
-                    "no node '\(node)' in the inventory; "
-                        + (nearestName(to: node, among: names).map { "did you mean '\($0)'?" }
-                            ?? "it has \(list(names))"))
+                    "no node '\(node)' in the inventory; it has \(list(names))\(nearest)")
             }
             return node
         }

@@ -79,9 +79,15 @@ struct MannersTests {
             ["verdict"] + Weir.shop + ["--from", "shop/frontent", "--to", "shop/db", "--port", "5432/tcp"])
         #expect(pod.status == 1)
         #expect(pod.errors.contains("no pod 'shop/frontent' in the inventory; did you mean 'shop/frontend'?"))
-        let node = try await Weir.run(["compile", "--node", "node-b"] + Weir.shop)
+        let nodes = (1...7).map {
+            "{apiVersion: weir.dev/v1, kind: Node, metadata: {name: rack-\($0)}, spec: {addresses: [192.0.2.\($0)]}}"
+        }
+        let node = try await Weir.run(
+            ["compile", "--policies", "Policies/shop/db.yaml", "--inventory", "-", "--node", "rak-7"],
+            input: nodes.joined(separator: "\n---\n"))
         #expect(node.status == 1)
-        #expect(node.errors.contains("no node 'node-b' in the inventory; did you mean 'node-a'?"))
+        #expect(node.errors.contains("no node 'rak-7' in the inventory; it has rack-1, "))
+        #expect(node.errors.contains("and 2 more; did you mean 'rack-7'?"))
     }
 
     /// Runs a shell command on a terminal of so many columns; the terminal's line ends are taken away.
