@@ -1,5 +1,6 @@
 internal import WeirImage
 package import WeirModel
+internal import WeirSyntax
 
 /// Turns the names of a flow into what each endpoint's datapath sees.
 package struct FlowResolver: Sendable {
@@ -86,7 +87,10 @@ package struct FlowResolver: Sendable {
     private func end(_ peer: Flow.Peer) throws(FlowError) -> End {
         switch peer {
         case .endpoint(let name):
-            guard let endpoint = endpointsByName[name] else { throw FlowError("no pod '\(name)' in the inventory") }
+            guard let endpoint = endpointsByName[name] else {
+                let nearest = nearestName(to: name, among: endpointsByName.keys).map { "; did you mean '\($0)'?" } ?? ""
+                throw FlowError("no pod '\(name)' in the inventory\(nearest)")
+            }
             return End(name: name, endpoint: endpoint, addresses: endpoint.addresses)
         case .address(let address):
             return End(name: "\(address)", endpoint: endpointsByAddress[address], addresses: [address])

@@ -1,5 +1,8 @@
 internal import WeirABI
 
+/// Of every reason, in the order of the ABI.
+package let dropReasonNames = (1..<UInt32(WEIR_REASON_COUNT.rawValue)).map(dropReasonName)
+
 /// The names of `enum weir_reason`, in lower case with hyphens.
 package func dropReasonName(_ reason: UInt32) -> String {
     switch weir_reason(rawValue: reason) {

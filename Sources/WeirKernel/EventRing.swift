@@ -1,4 +1,5 @@
 internal import CLibbpf
+internal import Glibc
 internal import SystemPackage
 package import WeirABI
 internal import WeirImage
@@ -13,6 +14,8 @@ internal import WeirImage
         var events: [weir_event] = []
         /// Records of another size: another ABI wrote them.
         var foreign = 0
+        /// Of one call, so that a flood does not keep it for ever.
+        static let most = 8192
     }
 
     package init(_ events: KernelMap) throws(KernelError) {
@@ -25,7 +28,8 @@ internal import WeirImage
                 let sink = unsafe Unmanaged<Sink>.fromOpaque(context).takeUnretainedValue()
                 let bytes = unsafe Array(UnsafeRawBufferPointer(start: data, count: size))
                 if let event = weir_event(abiBytes: bytes) { sink.events.append(event) } else { sink.foreign += 1 }
-                return 0
+                // The record is consumed either way.
+                return sink.events.count < Sink.most ? 0 : -ECANCELED
             }, Unmanaged.passUnretained(sink).toOpaque(), nil)
         guard let ring = unsafe ring else {
             throw KernelError(
@@ -38,7 +42,7 @@ internal import WeirImage
     // SAFETY: this value is the ring's only owner.
     deinit { unsafe ring_buffer__free(ring) }
 
-    /// Everything that has been reported since the last time.
+    /// What has been reported since the last time; where that is very much, its first part.
     package func drain() throws(KernelError) -> [weir_event] {
         // SAFETY: the ring is open; the callback writes to `sink` only during this call.
         let result = unsafe ring_buffer__consume(ring)
@@ -53,7 +57,7 @@ internal import WeirImage
     }
 
     private func take(_ result: Int32) throws(KernelError) -> [weir_event] {
-        guard result >= 0 else { throw KernelError("read", "events", result: result) }
+        guard result >= 0 || result == -ECANCELED else { throw KernelError("read", "events", result: result) }
         defer { sink.events.removeAll(keepingCapacity: true) }
         guard sink.foreign == 0 else {
             throw KernelError(

@@ -56,6 +56,21 @@ struct StateDirectory {
         return try Files.withLock(lockPath, timeout: timeout, body)
     }
 
+    /// Of the one reader of events, beside whom everybody else can work.
+    var readerLockPath: String { "\(path)/monitor.lock" }
+
+    /// Runs the body while this process alone reads events. The file stays: who removed it could meet one who waits for it.
+    func asOnlyReader<Value>(_ body: () throws -> Value) throws -> Value {
+        try Files.makeDirectories(path)
+        do {
+            return try Files.withLock(readerLockPath, timeout: .zero, body)
+        } catch LoaderError.locked(let path) where path == readerLockPath {
+            throw LoaderError.refused(
+                "another weir monitor reads the events of this node: \(readerLockPath) is locked",
+                hint: "end it first: the kernel gives an event to one reader only")
+        }
+    }
+
     /// Fresh where there is none.
     func load() throws -> NodeState { try NodeState.load(statePath, remedy: "remove it to go on without it") }
 
@@ -112,5 +127,7 @@ struct StateDirectory {
     func clear() throws {
         try removeLeftovers(except: [])
         try Files.removeFile(statePath)
+        // A reader that still runs ends, because nothing is enforced any longer.
+        try Files.removeFile(readerLockPath)
     }
 }

@@ -35,7 +35,7 @@ struct ApplyCommand: ParsableCommand {
             valueName: "bundle"))
     var file: String?
     @OptionGroup(title: "Sources") var sources: SourceOptions
-    @Option(help: "The same as an option.")
+    @Option(help: "The same as an option.", completion: .file())
     var bundle: String?
     @OptionGroup(title: "Trust") var trust: TrustOptions
     @Flag(help: "With --trusted-keys: apply also a bundle that is older than what was applied here before.")
@@ -159,6 +159,7 @@ extension Plan {
     fileprivate var text: String {
         guard hasChanges else { return "nothing to do: image \(imageDigest.prefix(12)) is already enforced\n" }
         let size = (estimatedBytes + 1023) / 1024
+        let style = TextStyle(of: STDOUT_FILENO)
         var lines =
             inPlace
             ? ["would adjust the slot in force with \(mapWrites ?? 0) map writes"]
@@ -171,7 +172,7 @@ extension Plan {
         }
         for map in maps {
             lines.append("\(map.map): \(map.added) added, \(map.changed) changed, \(map.removed) removed")
-            lines += map.entries.map { "  \($0.text)" }
+            lines += map.entries.map { "  " + style.change($0.text) }
         }
         return lines.joined(separator: "\n") + "\n"
     }

@@ -42,7 +42,10 @@ struct InventoryCommand: ParsableCommand {
             switch output {
             case .yaml: try outputFile.write(ReducedInventory(inventory).encoded(as: .yaml))
             case .json: try outputFile.write(ReducedInventory(inventory).encoded(as: .json))
-            case .table: try outputFile.write(table(["INVENTORY", ""], summary.lines.map { [$0.subject, $0.text] }))
+            case .table:
+                try outputFile.write(
+                    table(
+                        ["INVENTORY", ""], summary.lines.map { [$0.subject, $0.text] }, width: outputFile.tableWidth))
             }
         }
         guard output != .table else { return }
@@ -56,7 +59,8 @@ struct InventorySourceOptions: ParsableArguments {
         parsing: .upToNextOption,
         help: ArgumentHelp(
             "Inventory files or directories: what kubectl get -o yaml prints, or weir.dev/v1; - is standard input.",
-            valueName: "path"))
+            valueName: "path"),
+        completion: .file())
     var inventory: [String] = []
 
     @Option(help: "The namespace of policies and endpoints that name none.")

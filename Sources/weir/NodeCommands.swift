@@ -8,10 +8,10 @@ extension AttachMode: ExpressibleByArgument {}
 
 /// Where one set of policies lives on this machine.
 struct PlaceOptions: ParsableArguments {
-    @Option(help: "Directory on bpffs for pinned maps, programs and links.")
+    @Option(help: "Directory on bpffs for pinned maps, programs and links.", completion: .directory)
     var pinPath = Environment.string("PIN_PATH", default: "/sys/fs/bpf/weir")
 
-    @Option(help: "Directory for the lock and for what must be known between runs.")
+    @Option(help: "Directory for the lock and for what must be known between runs.", completion: .directory)
     var stateDir = Environment.string("STATE_DIR", default: "/var/lib/weir")
 
     @Option(help: "Seconds to wait for another weir that is at work.")

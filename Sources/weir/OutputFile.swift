@@ -1,12 +1,16 @@
 import ArgumentParser
+import CStart
 import Foundation
 
 /// Where a command's data goes: standard output, or a file that appears complete or not at all.
 struct OutputFileOptions: ParsableArguments {
-    @Option(help: "Write to this path instead of standard output.")
+    @Option(help: "Write to this path instead of standard output.", completion: .file())
     private var outputFile: String?
 
     var path: String? { outputFile ?? Environment.optional("OUTPUT_FILE") }
+
+    /// Where a row of a table must fit; a file takes all.
+    var tableWidth: Int? { path == nil ? Terminal.width : nil }
 
     func write(_ bytes: [UInt8]) throws(Refusal) {
         var output = try OutputFile(path: path)
@@ -18,7 +22,7 @@ struct OutputFileOptions: ParsableArguments {
 }
 
 /// Data on its way to its place. A regular file is written beside its place and moved there by `commit`;
-/// without one nothing is left behind. Devices, pipes and standard output are written as it comes.
+/// without one, and where a signal ends the run, nothing is left behind. Devices, pipes and standard output are written as it comes.
 struct OutputFile: ~Copyable {
     private let path: String?
     private var temporary: String?
@@ -37,6 +41,8 @@ struct OutputFile: ~Copyable {
                 stream = try Stream(opening: path, O_WRONLY)
             } else {
                 let temporary = "\(path).\(getpid()).tmp"
+                // SAFETY: the path is copied.
+                guard unsafe weir_remove_at_signal(temporary) == 0 else { throw StreamFailure(code: ENAMETOOLONG) }
                 stream = try Stream(
                     opening: temporary, O_WRONLY | O_CREAT | O_TRUNC,
                     permissions: exists ? status.st_mode & 0o777 : 0o666)
@@ -47,7 +53,11 @@ struct OutputFile: ~Copyable {
         }
     }
 
-    deinit { if let temporary { unsafe unlink(temporary) } }
+    deinit {
+        guard let temporary else { return }
+        unsafe unlink(temporary)
+        _ = weir_remove_at_signal(nil)
+    }
 
     func write(_ bytes: [UInt8]) throws(Refusal) {
         guard let path else { return try Terminal.output(bytes) }
@@ -64,5 +74,6 @@ struct OutputFile: ~Copyable {
             throw Refusal("cannot write \(path): \(error)")
         }
         self.temporary = nil
+        _ = weir_remove_at_signal(nil)
     }
 }

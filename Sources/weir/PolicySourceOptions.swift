@@ -3,7 +3,9 @@ import ArgumentParser
 /// What a command looks into: policies and an inventory, a bundle, or what this node enforces.
 struct PolicySourceOptions: ParsableArguments {
     @OptionGroup(title: "Sources") var files: SourceOptions
-    @Option(help: "A bundle that weir compile wrote, instead of policies and an inventory; - is standard input.")
+    @Option(
+        help: "A bundle that weir compile wrote, instead of policies and an inventory; - is standard input.",
+        completion: .file())
     var bundle: String?
     @Flag(help: "What this node enforces now, instead of files; needs root.")
     var live = false

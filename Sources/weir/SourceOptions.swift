@@ -102,7 +102,8 @@ struct ReadingOptions: ParsableArguments {
 struct SourceOptions: ParsableArguments {
     @Option(
         parsing: .upToNextOption,
-        help: ArgumentHelp("Policy files or directories; - is standard input.", valueName: "path"))
+        help: ArgumentHelp("Policy files or directories; - is standard input.", valueName: "path"),
+        completion: .file())
     var policies: [String] = []
 
     @OptionGroup var reading: ReadingOptions
@@ -183,7 +184,12 @@ struct NodeOptions: ParsableArguments {
         }
         if let node = wanted {
             guard names.isEmpty || names.contains(node) else {
-                throw invalid(.unknownNode, "no node '\(node)' in the inventory; it has \(list(names))")
+                // A short list is answer enough.
+                let nearest =
+                    names.count > 5 ? nearestName(to: node, among: names).map { "; did you mean '\($0)'?" } ?? "" : ""
+                throw invalid(
+                    .unknownNode,
+                    "no node '\(node)' in the inventory; it has \(list(names))\(nearest)")
             }
             return node
         }

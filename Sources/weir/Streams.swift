@@ -72,6 +72,13 @@ struct Stream: ~Copyable {
         _ = unsafe poll(&request, 1, -1)
     }
 
+    /// Whether nobody reads the pipe any longer, without writing to it.
+    static func isClosedPipe(_ descriptor: Int32) -> Bool {
+        var request = pollfd(fd: descriptor, events: 0, revents: 0)
+        // SAFETY: one request, alive during the call.
+        return unsafe poll(&request, 1, 0) > 0 && Int32(request.revents) & (POLLERR | POLLHUP) != 0
+    }
+
     /// What was written is on the disk.
     func synchronize() throws(StreamFailure) {
         guard fsync(descriptor) == 0 else { throw StreamFailure(code: errno) }
@@ -102,12 +109,36 @@ enum Terminal {
 
     static func output(_ text: String) throws(Refusal) { try output(Array(text.utf8)) }
 
+    /// Columns of the terminal that standard output is; nil where it is none. COLUMNS, where set, goes first.
+    static let width: Int? = {
+        guard isatty(STDOUT_FILENO) == 1 else { return nil }
+        if let columns = ProcessInfo.processInfo.environment["COLUMNS"].flatMap({ Int($0) }), columns > 0 {
+            return columns
+        }
+        var size = winsize()
+        // SAFETY: the request writes `size` alone.
+        guard unsafe ioctl(STDOUT_FILENO, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 0 else { return nil }
+        return Int(size.ws_col)
+    }()
+
+    private static let errorStyle = TextStyle(of: STDERR_FILENO)
+    private static let severities: [(word: String, colour: TextStyle.Colour)] = [
+        ("error", .red), ("warning", .yellow), ("note", .blue), ("hint", .blue),
+    ]
+
     /// Where diagnostics cannot be written, the exit status still says what happened.
-    static func complain(_ text: String) {
+    static func complain(_ text: String) { complain(text, after: "weir: ") }
+
+    /// The severity is what follows the prefix.
+    private static func complain(_ text: String, after prefix: String) {
+        var text = text
+        for (word, colour) in severities where text.hasPrefix("\(prefix)\(word):") {
+            text = prefix + errorStyle.text("\(word):", colour) + text.dropFirst(prefix.count + word.count + 1)
+        }
         try? Stream(standard: STDERR_FILENO).write(Array((text + "\n").utf8))
     }
 
-    static func report(_ diagnostic: Diagnostic) { complain(diagnostic.description) }
+    static func report(_ diagnostic: Diagnostic) { complain(diagnostic.description, after: "\(diagnostic.location): ") }
 
     static func report(_ refusal: Refusal) {
         complain("weir: error: \(refusal.message)")

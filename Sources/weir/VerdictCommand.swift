@@ -29,7 +29,7 @@ struct VerdictCommand: ParsableCommand {
 
     @OptionGroup(title: "Sources") var sources: SourceOptions
 
-    @Option(help: "Flows, one JSON object a line; - is standard input.")
+    @Option(help: "Flows, one JSON object a line; - is standard input.", completion: .file())
     var flows: String?
     @OptionGroup(title: "One flow") var flow: FlowOptions
 

@@ -5,6 +5,7 @@ import WeirFlow
 struct VerdictSink: ~Copyable {
     private let format: VerdictCommand.Format
     private var output: OutputFile
+    private let width: Int?
     private var buffer: [UInt8] = []
     private var rows: [[String]] = []
     private(set) var failures = 0
@@ -14,6 +15,7 @@ struct VerdictSink: ~Copyable {
 
     init(format: VerdictCommand.Format, file: OutputFileOptions) throws(Refusal) {
         self.format = format
+        width = file.tableWidth
         output = try OutputFile(path: file.path)
         buffer.reserveCapacity(Self.chunk + 4096)
     }
@@ -68,7 +70,7 @@ struct VerdictSink: ~Copyable {
     }
 
     mutating func finish() throws(Refusal) {
-        if format == .table { add(table(["FROM", "TO", "PORT", "EGRESS", "INGRESS", "VERDICT"], rows)) }
+        if format == .table { add(table(["FROM", "TO", "PORT", "EGRESS", "INGRESS", "VERDICT"], rows, width: width)) }
         try flush()
         try output.commit()
     }

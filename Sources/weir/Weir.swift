@@ -1,5 +1,6 @@
 import ArgumentParser
 import CStart
+import WeirSyntax
 
 @main
 struct Weir: ParsableCommand {
@@ -23,13 +24,60 @@ struct Weir: ParsableCommand {
             CompileCommand.self, BundleCommand.self, InspectCommand.self, LintCommand.self, InventoryCommand.self,
             VerdictCommand.self, ExplainCommand.self, DiffCommand.self, ApplyCommand.self,
             ConfirmCommand.self, RollbackCommand.self,
-            StatusCommand.self,
+            StatusCommand.self, MonitorCommand.self,
             MapCommand.self, EndpointCommand.self, IdentityCommand.self, RuleCommand.self, ConntrackCommand.self,
-            DetachCommand.self, DoctorCommand.self, WireGuardCommand.self, VersionCommand.self,
+            DetachCommand.self, DoctorCommand.self, WireGuardCommand.self, VersionCommand.self, ManualCommand.self,
         ])
 
+    /// Without a command: what weir is for, and where to begin.
+    func run() throws { try refusing { try Terminal.output(Self.jobs) } }
+
+    private static let jobs = """
+        Compile L3/L4 network policies into eBPF maps, test them anywhere, load them once.
+
+        Load: put policies in force on this node, all at once, and take them back.
+          sudo weir apply --policies DIR --inventory DIR --dry-run
+          sudo weir apply --policies DIR --inventory DIR
+          sudo weir rollback
+
+        Dry-run: ask what would happen, without a node and without root.
+          weir lint --policies DIR --inventory DIR
+          weir verdict --policies DIR --inventory DIR --from shop/frontend --to shop/db --port 5432/tcp
+
+        Inspect: see what this node enforces, and what it drops and why.
+          sudo weir status
+          sudo weir monitor
+          sudo weir doctor
+
+        weir --help lists every command; weir COMMAND --help has examples.
+
+        """
+
     /// As the process got them: `CommandLine` reads /proc, which a chroot need not have.
-    static func main() { main(arguments) }
+    static func main() {
+        refuseUnknownCommand(arguments)
+        main(arguments)
+    }
+
+    /// A word in a command's place that is none ends the run, with the nearest command.
+    private static func refuseUnknownCommand(_ words: [String]) {
+        var path = "weir"
+        var command: any ParsableCommand.Type = Weir.self
+        for word in words {
+            let commands = command.configuration.subcommands
+            guard !commands.isEmpty, !word.hasPrefix("-"), word != "help" else { return }
+            let configurations = commands.map { $0.configuration }
+            guard let next = configurations.firstIndex(where: { $0.commandName == word }) else {
+                let names = configurations.compactMap { $0.shouldDisplay ? $0.commandName : nil }
+                let nearest = nearestName(to: word, among: names).map { "; did you mean '\(path) \($0)'?" } ?? ""
+                Terminal.complain("weir: error: '\(path)' has no command '\(word)'\(nearest)")
+                Terminal.complain("weir: hint: \(path) --help lists its commands")
+                Weir.exit(withError: ExitCode.validationFailure)
+            }
+            command = commands[next]
+            path += " \(word)"
+        }
+    }
 
     private static var arguments: [String] {
         var arguments: [String] = []

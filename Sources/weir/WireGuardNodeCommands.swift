@@ -7,7 +7,9 @@ import WeirWireGuard
 struct TunnelPlaceOptions: ParsableArguments {
     @OptionGroup var place: PlaceOptions
 
-    @Option(help: "Directory with the sockets of wireguard-go, where the kernel has no WireGuard.")
+    @Option(
+        help: "Directory with the sockets of wireguard-go, where the kernel has no WireGuard.",
+        completion: .directory)
     var socketDir = Environment.string("SOCKET_DIR", default: "/var/run/wireguard")
 
     func loader(force: Bool = false, admission: BundleAdmission? = nil) -> TunnelLoader {

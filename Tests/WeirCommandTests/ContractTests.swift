@@ -4,8 +4,8 @@ import Testing
 @Suite("The contract of the command line")
 struct ContractTests {
     static let commands = [
-        "compile", "lint", "inventory", "verdict", "apply", "rollback", "status", "detach",
-        "doctor", "wireguard", "version", "map", "endpoint", "identity", "rule", "ct",
+        "compile", "bundle", "inspect", "lint", "inventory", "verdict", "explain", "diff", "apply", "rollback", "status",
+        "monitor", "detach", "doctor", "wireguard", "version", "map", "endpoint", "identity", "rule", "ct",
     ]
 
     struct StatusCase: CustomTestStringConvertible {
