@@ -62,6 +62,13 @@ let package = Package(
         .target(
             name: "WeirEmulator", dependencies: ["WeirABI", "WeirImage", "WeirMaps", "WeirFlow", "WeirModel"],
             swiftSettings: strict),
+        .target(
+            name: "WeirExpectation",
+            dependencies: [
+                "WeirABI", "WeirDiagnostics", "WeirSyntax", "WeirModel", "WeirPolicy", "WeirImage", "WeirFlow",
+                "WeirEmulator",
+            ],
+            swiftSettings: strict),
 
         // The node: libbpf in one target, netlink in one, orchestration above both.
         .systemLibrary(name: "CLibbpf", path: "Sources/CLibbpf"),
@@ -102,8 +109,8 @@ let package = Package(
             dependencies: [
                 "CStart", "WeirABI", "WeirDiagnostics", "WeirSyntax", "WeirModel", "WeirPolicy", "WeirInventory",
                 "WeirMaps",
-                "WeirImage", "WeirCompiler", "WeirLint", "WeirWireGuard", "WeirFlow", "WeirEmulator", "WeirKernel",
-                "WeirLoader",
+                "WeirImage", "WeirCompiler", "WeirLint", "WeirWireGuard", "WeirFlow", "WeirEmulator",
+                "WeirExpectation", "WeirKernel", "WeirLoader",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ],

@@ -1,4 +1,5 @@
 import ArgumentParser
+import WeirDiagnostics
 import WeirImage
 import WeirMaps
 import WeirModel
@@ -10,15 +11,21 @@ struct CompileCommand: ParsableCommand {
         discussion: """
             Equal policies give equal bytes, whatever the order of the files.
 
+            With --output sarif or github the findings are the data, errors too, so that a workflow can show them beside their
+            lines; without --node every node of the inventory is compiled then.
+
             Example: weir compile --policies Policies/shop --inventory Policies/shop \\
               --output bundle --output-file node-a.weir
             """)
 
-    enum Format: String, ExpressibleByArgument, CaseIterable { case table, json, bundle }
+    enum Format: String, ExpressibleByArgument, CaseIterable { case table, json, bundle, sarif, github }
 
     @OptionGroup(title: "Sources") var sources: SourceOptions
     @OptionGroup var node: NodeOptions
-    @Option(help: "Format: table and json summarise the image, bundle is the image itself.")
+    @Option(
+        help:
+            "Format: table and json summarise the image, bundle is the image itself, sarif and github are the findings."
+    )
     var output = Environment.value("OUTPUT", default: Format.table)
     @OptionGroup var outputFile: OutputFileOptions
 
@@ -36,15 +43,36 @@ struct CompileCommand: ParsableCommand {
     func validate() throws { try sources.require() }
 
     func run() throws {
+        switch output {
+        case .sarif: return try report(sarif)
+        case .github: return try report(annotations)
+        case .table, .json, .bundle: break
+        }
         let loaded = try sources.load()
         let image = loaded.image(node: try node.resolve(loaded.inventory))
         try refusing {
             switch output {
             case .bundle: try outputFile.write(image.encoded())
             case .json: try outputFile.write(try json(summary(image, loaded)))
-            case .table: try outputFile.write(text(summary(image, loaded)))
+            case .table, .sarif, .github: try outputFile.write(text(summary(image, loaded)))
             }
         }
+    }
+
+    /// Writes every finding; errors end with status 1.
+    private func report(_ format: ([Diagnostic]) throws -> String) throws {
+        var (loaded, findings) = sources.read()
+        if let loaded {
+            let nodes =
+                try node.wanted.map { _ in [try node.resolve(loaded.inventory)] }
+                ?? Set(loaded.inventory.nodes.map(\.name)).union(loaded.inventory.endpoints.map(\.node)).sorted()
+            var diagnostics = DiagnosticsCollector()
+            diagnostics.append(contentsOf: findings)
+            for node in nodes { _ = loaded.image(node: node, diagnostics: &diagnostics) }
+            findings = diagnostics.sorted
+        }
+        try refusing { try outputFile.write(try format(findings)) }
+        if loaded == nil { throw ExitStatus.invalidInput }
     }
 
     private func summary(_ image: Image, _ loaded: SourceOptions.Sources) -> Summary {

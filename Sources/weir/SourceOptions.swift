@@ -61,6 +61,11 @@ struct SourceOptions: ParsableArguments {
 
     @OptionGroup var meaning: MeaningOptions
 
+    /// As the options of a command line that reads the same.
+    var description: String {
+        "--policies \(policyPaths.joined(separator: " ")) --inventory \(inventorySource.paths.joined(separator: " "))"
+    }
+
     /// Whether the command line, not the environment, names policies or an inventory.
     var areGiven: Bool { !policies.isEmpty || !inventorySource.inventory.isEmpty }
     /// Whether the environment does.
@@ -79,14 +84,20 @@ struct SourceOptions: ParsableArguments {
         var policies: PolicySet
         var inventory: Inventory
         var options: PolicyOptions
+        /// Of kind Expectations, among the policies.
+        var expectations: [Document]
 
         /// Prints what the compiler has to say.
         func image(node: String) -> Image {
             var diagnostics = DiagnosticsCollector()
-            let image = Compiler.compile(
-                policies: policies, inventory: inventory, node: node, options: options, diagnostics: &diagnostics)
+            let image = image(node: node, diagnostics: &diagnostics)
             for diagnostic in diagnostics.sorted { Terminal.report(diagnostic) }
             return image
+        }
+
+        func image(node: String, diagnostics: inout DiagnosticsCollector) -> Image {
+            Compiler.compile(
+                policies: policies, inventory: inventory, node: node, options: options, diagnostics: &diagnostics)
         }
     }
 
@@ -122,7 +133,9 @@ struct SourceOptions: ParsableArguments {
                 defaultNamespace: namespace, unsupported: unsupported, hostFirewall: meaning.options.hostFirewall),
             diagnostics: &diagnostics)
         let typedInventory = inventory.finish(diagnostics: &diagnostics)
-        let sources = Sources(policies: policySet, inventory: typedInventory, options: meaning.options)
+        let sources = Sources(
+            policies: policySet, inventory: typedInventory, options: meaning.options,
+            expectations: policyDocuments.filter { ObjectKind(of: $0) == .expectations })
         return (diagnostics.hasErrors ? nil : sources, diagnostics.sorted)
     }
 }

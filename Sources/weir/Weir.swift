@@ -17,10 +17,11 @@ struct Weir: ParsableCommand {
 
             Every option can come from the environment: --pin-path is WEIR_PIN_PATH, and so on.
             Exit status: 0 done; 1 invalid input; 2 something asked about was found; 3 the kernel or
-            permissions refused; 64 usage.
+            permissions refused; 4 expectations failed; 64 usage.
             """,
         subcommands: [
-            CompileCommand.self, LintCommand.self, InventoryCommand.self, VerdictCommand.self, ApplyCommand.self,
+            CompileCommand.self, LintCommand.self, InventoryCommand.self, VerdictCommand.self, TestCommand.self,
+            ApplyCommand.self,
             ConfirmCommand.self, RollbackCommand.self,
             StatusCommand.self,
             DetachCommand.self, DoctorCommand.self, WireGuardCommand.self, VersionCommand.self,
