@@ -162,6 +162,13 @@ let package = Package(
             ],
             swiftSettings: strict),
         .testTarget(
+            name: "WeirExpectationTests",
+            dependencies: [
+                "WeirExpectation", "WeirCompiler", "WeirDiagnostics", "WeirEmulator", "WeirFlow", "WeirImage",
+                "WeirInventory", "WeirModel", "WeirPolicy", "WeirSyntax", "InputTestSupport", "WeirTestSupport",
+            ],
+            swiftSettings: strict),
+        .testTarget(
             name: "WeirEmulatorTests",
             dependencies: [
                 "WeirEmulator", "WeirABI", "WeirDiagnostics", "WeirImage", "WeirMaps", "WeirFlow", "WeirModel",
