@@ -3,7 +3,7 @@ internal import WeirFlow
 internal import WeirModel
 internal import WeirSyntax
 
-/// `5432/tcp`, `8000-8100/tcp`, `8/icmp` (a type), `tcp` (all of it), `gre`, `other`, `any`: one, or a list. What is wrong is
+/// `5432/tcp`, `8000-8100/tcp`, `8/icmp` (a type), `tcp` (all of it), `gre`, `protocol-89`, `other`, `any`: one, or a list. What is wrong is
 /// reported and left out.
 func decodePorts(_ cursor: Cursor, _ diagnostics: inout DiagnosticsCollector) -> [PortChoice] {
     let items = items(of: cursor)
@@ -65,11 +65,11 @@ extension PortChoice {
 }
 
 extension IPProtocol {
-    /// A name in any case, or a number.
+    /// A name in any case, or `protocol-89`: a number alone would be taken for a port.
     fileprivate init?(written name: Substring) {
         if let named = IPProtocol(name: name) {
             self = named
-        } else if let number = UInt8(name) {
+        } else if name.hasPrefix("protocol-"), let number = UInt8(name.dropFirst(9)) {
             self.init(rawValue: number)
         } else {
             return nil

@@ -63,7 +63,8 @@ package enum PortChoice: Hashable, Sendable, CustomStringConvertible {
 
 /// `5432/tcp`, `8000-8100/tcp`, `tcp` for all of them, as expectations and reports write ports.
 func portText(_ proto: IPProtocol, _ ports: ClosedRange<UInt16>) -> String {
-    let name = proto.description.lowercased()
+    let known = proto.description.lowercased()
+    let name = known.first?.isNumber == true ? "protocol-\(known)" : known
     if ports == proto.portDomain { return name }
     return ports.count == 1 ? "\(ports.lowerBound)/\(name)" : "\(ports.lowerBound)-\(ports.upperBound)/\(name)"
 }

@@ -9,8 +9,19 @@ extension ExpectationRun {
     /// - Parameter sources: how the command line names them, for the first lines.
     package func generated(sources: String) throws -> String {
         let classes = try EndpointClasses(inventory.endpoints.map(\.qualifiedName), judge)
-        let workloads = Workloads(inventory, classes)
         let outside = OutsideAddresses(policies, inventory)
+        // Classes say nothing about who is outside.
+        let workloads = try Workloads(inventory) { name in
+            try [classes[name] ?? -1]
+                + outside.addresses.flatMap { address -> [Int] in
+                    let (pod, other) = (Flow.Peer.endpoint(name), Flow.Peer.address(address))
+                    guard judge.has(address.family, pod) else { return [-1, -1] }
+                    return [
+                        try judge.sides(pod, other, address.family).egress ?? -1,
+                        try judge.sides(other, pod, address.family).ingress ?? -1,
+                    ]
+                }
+        }
         let pairs = EndPairs(judge: judge, classes: classes)
         let everybody = Ends(peers: [], endpoints: inventory.endpoints.map(\.qualifiedName).sorted(), text: "")
         let elsewhere = Ends(peers: outside.addresses.map(Flow.Peer.address), endpoints: [], text: "")

@@ -25,10 +25,11 @@ struct Workloads {
     private struct Key: Hashable {
         var namespace: String
         var labels: [Label]
-        var classNumber: Int
+        var verdicts: [Int]
     }
 
-    init(_ inventory: Inventory, _ classes: EndpointClasses) {
+    /// - Parameter verdicts: of an endpoint by name; what differs here is told apart.
+    init(_ inventory: Inventory, verdicts: (String) throws -> [Int]) rethrows {
         let endpoints = inventory.endpoints.sorted { ($0.namespace, $0.name) < ($1.namespace, $1.name) }
         var positions: [Key: Int] = [:]
         var members: [[Endpoint]] = []
@@ -36,7 +37,7 @@ struct Workloads {
         for endpoint in endpoints {
             let key = Key(
                 namespace: endpoint.namespace, labels: Self.labels(endpoint),
-                classNumber: classes[endpoint.qualifiedName] ?? -1)
+                verdicts: try verdicts(endpoint.qualifiedName))
             let position = positions[key] ?? members.count
             if position == members.count { members.append([]) }
             positions[key] = position

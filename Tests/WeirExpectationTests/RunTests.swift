@@ -12,7 +12,7 @@ struct RunTests {
         let found = try failures(
             "flows:\n  - {from: shop/front, to: {labels: {app: back}}, ports: 8000-8010/tcp, expect: allow}")
         #expect(found.map(\.ports) == [["8005/tcp"], ["8005/tcp"]])
-        #expect(found.map(\.family.rawValue) == ["ipv4", "ipv6"])
+        #expect(found.map(\.family.rawValue) == ["IPv4", "IPv6"])
         #expect(found.map(\.pairs) == [2, 1])
         #expect(found[0].ingress.text == "deny by policy.yaml:13")
         #expect(
