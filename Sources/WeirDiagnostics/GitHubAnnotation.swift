@@ -1,3 +1,10 @@
+/// A path without `./` before it, as tools that compare paths with those of a repository want it.
+func plainPath(_ path: String) -> String {
+    var rest = path[...]
+    while rest.hasPrefix("./") { rest = rest.dropFirst(2).drop { $0 == "/" } }
+    return String(rest)
+}
+
 /// A workflow command that GitHub shows beside the line it is about:
 /// `::error file=a.yaml,line=3,col=7,title=weir syntax::message`.
 package struct GitHubAnnotation: Hashable, Sendable, CustomStringConvertible {
@@ -24,7 +31,7 @@ package struct GitHubAnnotation: Hashable, Sendable, CustomStringConvertible {
     package var description: String {
         var properties: [String] = []
         if let location {
-            properties.append("file=\(Self.escaped(location.path, isProperty: true))")
+            properties.append("file=\(Self.escaped(plainPath(location.path), isProperty: true))")
             if location.line > 0 { properties += ["line=\(location.line)", "col=\(location.column)"] }
         }
         properties.append("title=\(Self.escaped(title, isProperty: true))")

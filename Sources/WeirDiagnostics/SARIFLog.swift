@@ -110,10 +110,8 @@ package struct SARIFLog: Hashable, Sendable, Encodable {
 
     /// `./a b.yaml` is `a%20b.yaml`, `/etc/a.yaml` is `file:///etc/a.yaml`. Standard input keeps its name, `-`.
     private static func uri(_ path: String) -> String {
-        var rest = path[...]
-        while rest.hasPrefix("./") { rest = rest.dropFirst(2).drop { $0 == "/" } }
         let hexadecimal = Array("0123456789ABCDEF")
-        let encoded = rest.utf8.map { byte -> String in
+        let encoded = plainPath(path).utf8.map { byte -> String in
             switch byte {
             case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
                 UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "."), UInt8(ascii: "_"),

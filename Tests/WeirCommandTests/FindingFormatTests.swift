@@ -10,6 +10,7 @@ struct FindingFormatTests {
         metadata: {name: extra, namespace: shop}
         spec:
           endpointSelector: {}
+          ingress: []
           ingres:
             - {}
 
@@ -88,13 +89,13 @@ struct FindingFormatTests {
             let uri = (place?["artifactLocation"] as? [String: Any])?["uri"] as? String
             return "\(uri ?? "?") \(region?["startLine"] ?? 0)"
         }
-        #expect(places == ["my%20policies/100%25%20%5Ba%5D.yaml 6", "missing.yaml 0"])
+        #expect(places == ["my%20policies/100%25%20%5Ba%5D.yaml 7", "missing.yaml 0"])
         let github = try await Weir.run(arguments + ["github"], in: workspace.path)
         #expect(github.status == 1)
         #expect(github.errors.isEmpty)
         #expect(
             github.lines == [
-                "::error file=./my policies/100%25 [a].yaml,line=6,col=3,title=weir unknown-field::"
+                "::error file=my policies/100%25 [a].yaml,line=7,col=3,title=weir unknown-field::"
                     + "spec has no field \"ingres\"; did you mean ingress?",
                 "::error file=missing.yaml,title=weir file-unreadable::cannot be read: No such file or directory",
             ])

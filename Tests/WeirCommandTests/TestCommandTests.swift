@@ -178,7 +178,7 @@ struct TestCommandTests {
         #expect(outcome.output.isEmpty)
         #expect(
             outcome.errors
-                == "e.yaml:7:34: error: no pod 'shop/dbb' in the inventory; did you mean shop/db? [invalid-flow]\n")
+                == "e.yaml:7:33: error: no pod 'shop/dbb' in the inventory; did you mean shop/db? [invalid-flow]\n")
     }
 
     @Test("Without expectations there is nothing to test, and a hint says how to begin")
