@@ -10,7 +10,7 @@ struct FindingFormatTests {
         metadata: {name: extra, namespace: shop}
         spec:
           endpointSelector: {}
-          ingress: []
+          ingress: [{}]
           ingres:
             - {}
 
