@@ -75,6 +75,13 @@ let package = Package(
         .target(
             name: "WeirEmulator", dependencies: ["WeirABI", "WeirImage", "WeirMaps", "WeirFlow", "WeirModel"],
             swiftSettings: strict),
+        .target(
+            name: "WeirExpectation",
+            dependencies: [
+                "WeirABI", "WeirDiagnostics", "WeirSyntax", "WeirModel", "WeirPolicy", "WeirImage", "WeirFlow",
+                "WeirEmulator",
+            ],
+            swiftSettings: strict),
 
         .target(
             name: "WeirExplain",
@@ -124,7 +131,7 @@ let package = Package(
                 "CStart", "WeirABI", "WeirDiagnostics", "WeirSyntax", "WeirModel", "WeirPolicy", "WeirInventory",
                 "WeirMaps",
                 "WeirImage", "WeirCompiler", "WeirLint", "WeirDiff", "WeirWireGuard", "WeirBundle", "WeirFlow",
-                "WeirEmulator", "WeirExplain", "WeirInspect", "WeirKernel", "WeirLoader",
+                "WeirEmulator", "WeirExpectation", "WeirExplain", "WeirInspect", "WeirKernel", "WeirLoader",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ],
@@ -173,6 +180,13 @@ let package = Package(
             dependencies: [
                 "WeirLint", "WeirCompiler", "WeirEmulator", "WeirFlow", "WeirImage", "WeirInventory", "WeirMaps",
                 "WeirModel", "WeirPolicy", "InputTestSupport", "WeirTestSupport",
+            ],
+            swiftSettings: strict),
+        .testTarget(
+            name: "WeirExpectationTests",
+            dependencies: [
+                "WeirExpectation", "WeirCompiler", "WeirDiagnostics", "WeirEmulator", "WeirFlow", "WeirImage",
+                "WeirInventory", "WeirModel", "WeirPolicy", "WeirSyntax", "InputTestSupport", "WeirTestSupport",
             ],
             swiftSettings: strict),
         .testTarget(

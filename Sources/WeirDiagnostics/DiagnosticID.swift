@@ -49,6 +49,7 @@ package enum DiagnosticID: String, Sendable, CaseIterable, Codable {
     case tooManyAddresses = "too-many-addresses"
     case serviceWithoutEndpoints = "service-without-endpoints"
     case invalidFlow = "invalid-flow"
+    case emptyExpectation = "empty-expectation"
     case invalidBundle = "invalid-bundle"
     case serviceBackendsDisagree = "service-backends-disagree"
 

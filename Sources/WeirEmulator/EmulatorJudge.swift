@@ -1,7 +1,7 @@
 package import WeirFlow
 package import WeirImage
 internal import WeirMaps
-internal import WeirModel
+package import WeirModel
 
 /// Judges flows by the policy walk over emulated maps, without packets.
 ///
@@ -21,6 +21,22 @@ package final class EmulatorJudge: FlowJudge {
 
     /// As `judge`; the only error is a broken promise of the compiler.
     package func decide(_ query: FlowQuery) throws(BrokenInvariant) -> Decision {
+        try decide(try meeting(query), protocol: query.protocol, port: query.port)
+    }
+
+    /// Where an endpoint's direction and a peer meet in `peers`: flows that meet there get equal answers.
+    package struct Meeting: Hashable, Sendable {
+        package var row: UInt32
+        package var group: UInt32
+
+        package init(row: UInt32, group: UInt32) {
+            self.row = row
+            self.group = group
+        }
+    }
+
+    /// What a query asks, its protocol and port aside.
+    package func meeting(_ query: FlowQuery) throws(BrokenInvariant) -> Meeting {
         let slot = Slot(node: node, index: Int(node.revision & 1))
         let key = wordBytes(query.endpoint)
         guard let value = slot.endpoints?.find(key), let endpoint = LocalEndpoint(value) else {
@@ -31,7 +47,14 @@ package final class EmulatorJudge: FlowJudge {
             of: endpoint, query.direction, remote: query.peerAddress,
             destination: query.direction == .egress ? query.peerAddress : query.localAddress,
             isFromHost: query.path == .host)
-        return try walk.decide(
-            row: endpoint.row(query.direction), group: peer.group, protocol: query.protocol.rawValue, port: query.port)
+        return Meeting(row: endpoint.row(query.direction), group: peer.group)
+    }
+
+    /// What is decided there about one protocol and port.
+    package func decide(
+        _ meeting: Meeting, protocol: IPProtocol, port: UInt16
+    ) throws(BrokenInvariant) -> Decision {
+        try PolicyWalk(slot: Slot(node: node, index: Int(node.revision & 1))).decide(
+            row: meeting.row, group: meeting.group, protocol: `protocol`.rawValue, port: port)
     }
 }

@@ -36,6 +36,7 @@ package struct InventoryDecoder {
         case .policy, .foreign:
             assembly.skipped.otherDocuments += 1
             otherKinds[document.kind, default: 0] += 1
+        case .expectations: break
         case .unknown(let reason):
             diagnostics.error(.unknownKind, reason, at: document.kindLocation)
             isSound = false

@@ -19,6 +19,7 @@ package func decodePolicies(
         case .policy(.ciliumCIDRGroup): groups.append(document)
         case .policy(let kind): policies.append((document, kind))
         case .inventory, .foreign: skipped += 1
+        case .expectations: break
         case .unknown(let reason):
             diagnostics.error(.unknownKind, reason, at: document.kindLocation)
         }

@@ -1,6 +1,6 @@
-internal import WeirDiagnostics
-internal import WeirModel
-internal import WeirSyntax
+package import WeirDiagnostics
+package import WeirModel
+package import WeirSyntax
 
 /// How the keys of a selector become label keys.
 enum SelectorKeys {
@@ -15,18 +15,26 @@ enum SelectorKeys {
 }
 
 /// A selector as written, before the scope of its policy is added.
-struct WrittenSelector {
+package struct WrittenSelector {
     var matchLabels: [LabelSelector.Requirement] = []
     var matchExpressions: [LabelSelector.Requirement] = []
 
     var requirements: [LabelSelector.Requirement] { matchLabels + matchExpressions }
     var selector: LabelSelector { LabelSelector(requirements) }
 
+    private init() {}
+
     init(_ cursor: Cursor, keys: SelectorKeys, _ diagnostics: inout DiagnosticsCollector) {
         guard var fields = cursor.fields(&diagnostics) else { return }
         let labels = fields.optional("matchLabels")
         let expressions = fields.optional("matchExpressions")
         fields.reportUnknown(&diagnostics)
+        decode(labels: labels, expressions: expressions, keys, &diagnostics)
+    }
+
+    private mutating func decode(
+        labels: Cursor?, expressions: Cursor?, _ keys: SelectorKeys, _ diagnostics: inout DiagnosticsCollector
+    ) {
         for (key, value) in labels?.members(&diagnostics) ?? [] {
             let label = decodeKey(key, keys, &diagnostics)
             guard let text = value.string(&diagnostics) else { continue }
@@ -38,6 +46,15 @@ struct WrittenSelector {
                 matchExpressions.append(requirement)
             }
         }
+    }
+
+    /// Labels and expressions of pods as Kubernetes writes them, in an object that has other fields, too.
+    package static func ofPods(
+        labels: Cursor?, expressions: Cursor?, _ diagnostics: inout DiagnosticsCollector
+    ) -> LabelSelector {
+        var written = WrittenSelector()
+        written.decode(labels: labels, expressions: expressions, .kubernetes, &diagnostics)
+        return written.selector
     }
 }
 

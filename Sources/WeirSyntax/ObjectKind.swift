@@ -18,6 +18,8 @@ package enum ObjectKind: Hashable, Sendable {
 
     case policy(Policy)
     case inventory(Inventory)
+    /// What policies are meant to do, for `weir test`. Everybody else passes over it.
+    case expectations
     /// An API group that weir has nothing to do with.
     case foreign
     /// No kind of a group whose objects decide about traffic; says why, with the nearest known kind.
@@ -53,6 +55,7 @@ package enum ObjectKind: Hashable, Sendable {
             group: "policy.networking.k8s.io", kind: "ClusterNetworkPolicy", versions: ["v1alpha2", "v1beta1"],
             meaning: .policy(.clusterNetworkPolicy)),
         Known(group: "weir.dev", kind: "Endpoint", versions: ["v1"], meaning: .inventory(.weirEndpoint)),
+        Known(group: "weir.dev", kind: "Expectations", versions: ["v1"], meaning: .expectations),
         Known(group: "weir.dev", kind: "KubeAPIServer", versions: ["v1"], meaning: .inventory(.weirKubeAPIServer)),
         Known(group: "weir.dev", kind: "Namespace", versions: ["v1"], meaning: .inventory(.weirNamespace)),
         Known(group: "weir.dev", kind: "Node", versions: ["v1"], meaning: .inventory(.weirNode)),

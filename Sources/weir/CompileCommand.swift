@@ -14,6 +14,9 @@ struct CompileCommand: ParsableCommand {
             A bundle has everything that weir apply needs: equal policies give equal bytes, whatever the order of the
             files. It is written where --output-file ends in .weir, or with --output bundle.
 
+            With --output sarif or github the findings are the data, errors too, so that a workflow can show them beside
+            their lines; without --node every node of the inventory is compiled then.
+
             Examples:
               weir compile --policies Policies/shop --inventory Policies/shop
               weir compile --policies Policies/shop --inventory Policies/shop --node node-a \\
@@ -21,7 +24,7 @@ struct CompileCommand: ParsableCommand {
               weir compile --policies Policies/shop --inventory Policies/shop --all-nodes bundles
             """)
 
-    enum Format: String, ExpressibleByArgument, CaseIterable { case table, json, bundle }
+    enum Format: String, ExpressibleByArgument, CaseIterable { case table, json, bundle, sarif, github }
 
     @OptionGroup(title: "Sources") var sources: SourceOptions
     @OptionGroup var node: NodeOptions
@@ -29,7 +32,10 @@ struct CompileCommand: ParsableCommand {
         help: ArgumentHelp(
             "Write a bundle for every node of the inventory: DIR/NODE.weir. Other files there stay.", valueName: "dir"))
     var allNodes: String?
-    @Option(help: "Format: table (default) and json summarise the image, bundle is everything that apply needs.")
+    @Option(
+        help: ArgumentHelp(
+            "Format: table (default) and json summarise the image, bundle is everything that apply needs, sarif and "
+                + "github are the findings."))
     var output: Format?
     @OptionGroup var outputFile: OutputFileOptions
     @OptionGroup(title: "Bundle") var bundle: BundleOptions
@@ -60,7 +66,7 @@ struct CompileCommand: ParsableCommand {
                 "\(path) would be no bundle: leave --output \(output.rawValue) out, or name it otherwise.")
         }
         if directory != nil {
-            guard output != .bundle, outputFile.path == nil, node.node == nil else {
+            guard output == nil || output == .table || output == .json, outputFile.path == nil, node.node == nil else {
                 throw ValidationError("--all-nodes names nodes and files itself: leave --node and --output-file out.")
             }
         } else if format != .bundle, bundle.areGiven {
@@ -72,6 +78,14 @@ struct CompileCommand: ParsableCommand {
 
     func run() throws {
         if let directory { return try compileAll(into: directory) }
+        switch format {
+        case .sarif: return try report(sarif)
+        case .github: return try report(annotations)
+        case .table, .json, .bundle: try compileOne()
+        }
+    }
+
+    private func compileOne() throws {
         let loaded = try sources.load(isDigesting: format == .bundle)
         let name = try node.resolve(loaded.inventory)
         switch format {
@@ -83,10 +97,25 @@ struct CompileCommand: ParsableCommand {
         case .json:
             let image = loaded.image(node: name)
             try refusing { try outputFile.write(try json(summary(image, loaded))) }
-        case .table:
+        case .table, .sarif, .github:
             let image = loaded.image(node: name)
             try refusing { try outputFile.write(text(summary(image, loaded))) }
         }
+    }
+
+    /// Writes every finding; errors end with status 1.
+    private func report(_ format: ([Diagnostic]) throws -> String) throws {
+        var (loaded, findings) = sources.read()
+        if let loaded {
+            let nodes =
+                try node.wanted.map { _ in [try node.resolve(loaded.inventory)] } ?? NodeOptions.names(loaded.inventory)
+            var diagnostics = DiagnosticsCollector()
+            diagnostics.append(contentsOf: findings)
+            for node in nodes { _ = loaded.image(node: node, &diagnostics) }
+            findings = diagnostics.sorted
+        }
+        try refusing { try outputFile.write(try format(findings)) }
+        if loaded == nil { throw ExitStatus.invalidInput }
     }
 
     /// Of the nodes that have one. Findings are printed, each once; errors end with status 1.

@@ -6,6 +6,7 @@ enum ExitStatus {
     static let invalidInput = ExitCode(1)
     static let found = ExitCode(2)
     static let refused = ExitCode(3)
+    static let failed = ExitCode(4)
 }
 
 /// A failure of the environment, printed as one line with a hint below it.

@@ -23,12 +23,16 @@ struct LintCommand: ParsableCommand {
         abstract: "Find what compiles and is probably not meant, and forecast how full the maps will be.",
         discussion: """
             Findings are the data: they go to standard output, warnings of other commands among them. What cannot be compiled is an error as everywhere, with
-            status 1. Every endpoint of the inventory is looked at, whichever node it runs on.
+            status 1; as sarif and github it is data, too. Every endpoint of the inventory is looked at, whichever node it
+            runs on.
 
-            Example: weir lint --policies Policies/shop --inventory Policies/shop --fail-on warning
+            Examples:
+              weir lint --policies Policies/shop --inventory Policies/shop --fail-on warning
+              weir lint --policies Policies/shop --inventory Policies/shop \\
+                --output sarif --output-file weir.sarif
             """)
 
-    enum Format: String, ExpressibleByArgument, CaseIterable { case table, json }
+    enum Format: String, ExpressibleByArgument, CaseIterable { case table, json, sarif, github }
 
     @OptionGroup(title: "Sources") var sources: SourceOptions
     @Option(help: "Look at this node's endpoints only, and forecast its maps; else at all, and the fullest node's.")
@@ -39,7 +43,10 @@ struct LintCommand: ParsableCommand {
         parsing: .upToNextOption,
         help: ArgumentHelp("Findings that are not to be reported.", valueName: "id"))
     var disable: [String] = []
-    @Option(help: "Format: table or json.")
+    @Option(
+        help:
+            "Format: table, json, sarif (2.1.0) or github (annotations of a workflow); the last two leave the forecast out."
+    )
     var output = Environment.value("OUTPUT", default: Format.table)
     @OptionGroup var outputFile: OutputFileOptions
 
@@ -56,7 +63,13 @@ struct LintCommand: ParsableCommand {
     func run() throws {
         let (readable, warnings) = sources.read()
         guard let loaded = readable else {
-            for finding in warnings { Terminal.report(finding) }
+            try refusing {
+                switch output {
+                case .sarif: try outputFile.write(try sarif(warnings))
+                case .github: try outputFile.write(annotations(warnings))
+                case .json, .table: for finding in warnings { Terminal.report(finding) }
+                }
+            }
             throw ExitStatus.invalidInput
         }
         var wanted = NodeOptions()
@@ -69,6 +82,8 @@ struct LintCommand: ParsableCommand {
             switch output {
             case .json: try outputFile.write(try json(Summary(report)))
             case .table: try outputFile.write(text(report))
+            case .sarif: try outputFile.write(try sarif(report.findings))
+            case .github: try outputFile.write(annotations(report.findings))
             }
         }
         if report.findings.contains(where: { failOn.isReached(by: $0.severity) }) { throw ExitStatus.found }

@@ -2,6 +2,7 @@ import ArgumentParser
 import CStart
 import Foundation
 import WeirDiagnostics
+import WeirImage
 import WeirLoader
 import WeirModel
 import WeirSyntax

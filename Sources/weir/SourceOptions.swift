@@ -93,7 +93,8 @@ struct ReadingOptions: ParsableArguments {
         let typedInventory = inventory.finish(diagnostics: &diagnostics)
         let sources = SourceOptions.Sources(
             policies: policySet, inventory: typedInventory, options: meaning.options,
-            inputs: reader.digests.map { Provenance.Input(path: $0.key, sha256: $0.value.hexadecimal) })
+            inputs: reader.digests.map { Provenance.Input(path: $0.key, sha256: $0.value.hexadecimal) },
+            expectations: policyDocuments.filter { ObjectKind(of: $0) == .expectations })
         return (diagnostics.hasErrors ? nil : sources, diagnostics.sorted)
     }
 }
@@ -110,6 +111,11 @@ struct SourceOptions: ParsableArguments {
 
     var inventorySource: InventorySourceOptions { reading.inventorySource }
     var meaning: MeaningOptions { reading.meaning }
+
+    /// As the options of a command line that reads the same.
+    var description: String {
+        "--policies \(policyPaths.joined(separator: " ")) --inventory \(inventorySource.paths.joined(separator: " "))"
+    }
 
     /// Whether the command line, not the environment, names policies or an inventory.
     var areGiven: Bool { !policies.isEmpty || !inventorySource.inventory.isEmpty }
@@ -131,6 +137,8 @@ struct SourceOptions: ParsableArguments {
         var options: PolicyOptions
         /// The files behind them, where their digests were asked for.
         var inputs: [Provenance.Input] = []
+        /// Of kind Expectations, among the policies.
+        var expectations: [Document]
 
         /// Prints what the compiler has to say.
         func image(node: String) -> Image {

@@ -4,6 +4,7 @@ import WeirDiagnostics
 /// The lines of a file that a rule is written on, for people.
 struct SourceQuotation {
     private static let limit = 6
+    private static let maximumBytes = 1 << 24
     private var files: [String: [Substring]] = [:]
 
     /// From the rule's line on, as far as lines are indented deeper, a few at most; empty where the file cannot be
@@ -26,7 +27,7 @@ struct SourceQuotation {
 
     private mutating func lines(of path: String) -> [Substring]? {
         if let known = files[path] { return known }
-        guard path != "-", let bytes = try? Stream.contents(of: path) else { return nil }
+        guard path != "-", let bytes = (try? Stream.contents(of: path, limit: Self.maximumBytes)) ?? nil else { return nil }
         let lines = String(decoding: bytes, as: UTF8.self).split(separator: "\n", omittingEmptySubsequences: false)
         files[path] = lines
         return lines

@@ -18,11 +18,12 @@ struct Weir: ParsableCommand {
 
             Every option can come from the environment: --pin-path is WEIR_PIN_PATH, and so on.
             Exit status: 0 done; 1 invalid input; 2 something asked about was found; 3 the kernel or
-            permissions refused; 64 usage.
+            permissions refused; 4 expectations failed; 64 usage.
             """,
         subcommands: [
             CompileCommand.self, BundleCommand.self, InspectCommand.self, LintCommand.self, InventoryCommand.self,
-            VerdictCommand.self, ExplainCommand.self, DiffCommand.self, ApplyCommand.self,
+            VerdictCommand.self, ExplainCommand.self, TestCommand.self, DiffCommand.self,
+            ApplyCommand.self,
             ConfirmCommand.self, RollbackCommand.self,
             StatusCommand.self, MonitorCommand.self,
             MapCommand.self, EndpointCommand.self, IdentityCommand.self, RuleCommand.self, ConntrackCommand.self,

@@ -4,7 +4,8 @@ import Testing
 @Suite("The contract of the command line")
 struct ContractTests {
     static let commands = [
-        "compile", "bundle", "inspect", "lint", "inventory", "verdict", "explain", "diff", "apply", "rollback", "status",
+        "compile", "bundle", "inspect", "lint", "inventory", "verdict", "explain", "test", "diff", "apply", "rollback",
+        "status",
         "monitor", "detach", "doctor", "wireguard", "version", "map", "endpoint", "identity", "rule", "ct",
     ]
 

@@ -19,6 +19,7 @@ struct GoldenDiagnosticsTests {
         .inputTooLarge: "WeirSyntaxTests/InputReaderTests.swift",
         .stdinTwice: "WeirSyntaxTests/InputReaderTests.swift",
         .invalidFlow: "WeirCommandTests/VerdictTests.swift",
+        .emptyExpectation: "WeirExpectationTests/DecodeTests.swift",
         .invalidBundle: "WeirCommandTests/NodeTests.swift",
         .unmatchedRule: "WeirLintTests/ClusterTests.swift",
         .capacity: "WeirLintTests/ClusterTests.swift",

@@ -18,6 +18,12 @@ struct ReferenceTests {
         #expect(Set(listed).count == listed.count)
     }
 
+    @Test("The words of the reference are those that SARIF's rules have", arguments: DiagnosticID.allCases)
+    func summaries(_ id: DiagnosticID) throws {
+        let page = try String(contentsOf: Self.root.appendingPathComponent("ARCHITECTURE.md"), encoding: .utf8)
+        #expect(page.contains("\n| `\(id.rawValue)` | \(id.summary) |\n"), "\(id.rawValue): \(id.summary)")
+    }
+
     @Test("A finding prints as path:line:column: severity: message [id], its notes below")
     func format() {
         let place = SourceLocation(path: "a.yaml", line: 3, column: 7)
