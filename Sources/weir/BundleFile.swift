@@ -6,6 +6,7 @@ import WeirDiagnostics
 import WeirImage
 import WeirInventory
 import WeirLoader
+import WeirModel
 import WeirSyntax
 
 /// A bundle at a path; `-` is standard input.
@@ -135,21 +136,31 @@ extension BundleFile {
 }
 
 extension NodeBundle {
+    /// What it was compiled from; nil where that was left out.
+    ///
+    /// Throws `BundleFormatError` and `KeptPolicy.FormatError`.
+    func readSources() throws -> (policy: KeptPolicy, inventory: Inventory)? {
+        try sources.map { (try KeptPolicy(decoding: $0.policies), try inventory(in: $0)) }
+    }
+
     /// Lets the loader compile other policies under the inventory of this bundle; nil where it was left out.
     var policySource: PolicySource? {
         guard let sources else { return nil }
-        let node = image.node
-        let clusterName = provenance.options["cluster-name"] ?? InventoryOptions().clusterName
         return PolicySource(bytes: sources.policies) { bytes in
-            var diagnostics = DiagnosticsCollector()
-            let documents = parseDocuments(
-                SourceFile(path: "bundle", bytes: sources.inventory), diagnostics: &diagnostics)
-            let inventory = decodeInventory(
-                documents, options: InventoryOptions(clusterName: clusterName), diagnostics: &diagnostics)
-            if let error = diagnostics.sorted.first(where: { $0.severity == .error }) {
-                throw BundleFormatError("the bundle's inventory cannot be read: \(error.message)")
-            }
-            return try KeptPolicy(decoding: bytes).image(inventory, node: node)
+            try KeptPolicy(decoding: bytes).image(try inventory(in: sources), node: image.node)
         }
+    }
+
+    private func inventory(in sources: Sources) throws(BundleFormatError) -> Inventory {
+        let clusterName = provenance.options["cluster-name"] ?? InventoryOptions().clusterName
+        var diagnostics = DiagnosticsCollector()
+        let documents = parseDocuments(
+            SourceFile(path: "bundle", bytes: sources.inventory), diagnostics: &diagnostics)
+        let inventory = decodeInventory(
+            documents, options: InventoryOptions(clusterName: clusterName), diagnostics: &diagnostics)
+        if let error = diagnostics.sorted.first(where: { $0.severity == .error }) {
+            throw BundleFormatError("the bundle's inventory cannot be read: \(error.message)")
+        }
+        return inventory
     }
 }

@@ -67,10 +67,11 @@ struct DiffReport {
     /// - Parameter allNames: else a few of each end.
     func text(allNames: Bool, allEntries: Bool) -> String {
         var lines: [String] = []
-        for (effect, title) in [(FlowChange.Effect.allowed, "become allowed"), (.denied, "become denied")] {
+        for (effect, title) in [(FlowChange.Effect.allowed, "newly allowed"), (.denied, "newly denied")] {
             let changes = flows.changes.filter { $0.effect == effect }
             guard !changes.isEmpty else { continue }
-            lines.append("\(changes.reduce(0) { $0 + $1.pairs }) pairs of ends \(title):")
+            let pairs = changes.reduce(0) { $0 + $1.pairs }
+            lines.append("\(title), between \(pairs) pair\(pairs == 1 ? "" : "s") of ends:")
             for change in changes { lines += text(change, allNames: allNames) }
             lines.append("")
         }

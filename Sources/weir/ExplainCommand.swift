@@ -15,8 +15,8 @@ struct ExplainCommand: ParsableCommand {
         discussion: """
             From policies and an inventory it shows for either side who the peer is, which rules were considered in the
             order in which they count, which of them decide, and changes after which the answer is the opposite; each
-            of those changes was tried. From a bundle, or from this node with --live, it shows how the maps answer:
-            there the pods of other nodes are ip:ADDR.
+            of those changes was tried. So it does from a bundle that has its sources. From one without, or from this
+            node with --live, it shows how the maps answer: there the pods of other nodes are ip:ADDR.
 
             Examples:
               weir explain --policies Policies/shop --inventory Policies/shop \\
@@ -62,19 +62,16 @@ struct ExplainCommand: ParsableCommand {
         switch try source.source() {
         case .files:
             let loaded = try source.files.load()
-            var images: [String: Image] = [:]
-            return FlowExplainer(
-                loaded.inventory, hostFirewall: loaded.options.hostFirewall,
-                explainer: Explainer(
-                    policies: loaded.policies, inventory: loaded.inventory, options: loaded.options),
-                image: { node in
-                    if let known = images[node] { return known }
-                    let image = loaded.image(node: node)
-                    images[node] = image
-                    return image
-                }, judge: judge)
+            return Self.explainer(
+                of: loaded.policies, loaded.inventory, loaded.options, image: loaded.image(node:), judge)
         case .bundle(let path):
-            return Self.explainer(of: try BundleFile.image(at: path, node: source.node.wanted), judge)
+            let bundle = try BundleFile.bundle(at: path, node: source.node.wanted)
+            guard let sources = try? bundle.readSources() else { return Self.explainer(of: bundle.image, judge) }
+            // Of its own node the image is what was signed.
+            return Self.explainer(
+                of: sources.policy.policies, sources.inventory, sources.policy.options,
+                image: { $0 == bundle.image.node ? bundle.image : sources.policy.image(sources.inventory, node: $0) },
+                judge)
         case .live:
             let image = try source.place.onPins { try source.place.loader().activeImage() }
             guard let image else {
@@ -84,6 +81,22 @@ struct ExplainCommand: ParsableCommand {
             }
             return Self.explainer(of: image, judge)
         }
+    }
+
+    private static func explainer(
+        of policies: PolicySet, _ inventory: Inventory, _ options: PolicyOptions, image: @escaping (String) -> Image,
+        _ judge: @escaping (Image) throws -> any FlowJudge
+    ) -> FlowExplainer {
+        var images: [String: Image] = [:]
+        return FlowExplainer(
+            inventory, hostFirewall: options.hostFirewall,
+            explainer: Explainer(policies: policies, inventory: inventory, options: options),
+            image: { node in
+                if let known = images[node] { return known }
+                let made = image(node)
+                images[node] = made
+                return made
+            }, judge: judge)
     }
 
     private static func explainer(
