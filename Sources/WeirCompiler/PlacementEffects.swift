@@ -57,10 +57,8 @@ struct AddressGroups: Sendable {
             groups[address] = peer.group
         }
         for entry in image.entries(.cidrs4) + image.entries(.cidrs6) {
-            guard let length = UInt32(abiBytes: Array(entry.key.prefix(4))),
-                let address = IPAddress(bytes: entry.key.dropFirst(4)), let peer = weir_peer(abiBytes: entry.value)
-            else { continue }
-            regions[Prefix(address, length: Int(length))] = peer.group
+            guard let prefix = Prefix(cidrKey: entry.key), let peer = weir_peer(abiBytes: entry.value) else { continue }
+            regions[prefix] = peer.group
         }
         reserved = Set(inventory.kubeAPIServerAddresses + inventory.nodes.flatMap(\.addresses))
         for service in inventory.services {

@@ -43,7 +43,7 @@ extension DiagnosticID {
         case .serviceWithoutEndpoints: "warning: Services with a selector, and not one EndpointSlice in the inventory"
         case .invalidFlow: "a flow that cannot be judged"
         case .emptyExpectation: "an expectation about no flow at all, or a selector in it that nobody has"
-        case .invalidBundle: "a bundle that is damaged or of another version"
+        case .invalidBundle: "a bundle that is damaged, contradicts itself, or is of another version"
         case .serviceBackendsDisagree:
             "warning: a Service is denied because policy allows some of its backends and not others"
         case .unmatchedSubject: "warning: a policy selects nobody"

@@ -86,11 +86,8 @@ private struct PeerEntries {
             addresses[address] = peer
         }
         for entry in image.entries(.cidrs4) + image.entries(.cidrs6) {
-            guard let length = UInt32(abiBytes: Array(entry.key.prefix(4))),
-                let address = IPAddress(bytes: entry.key.dropFirst(4)), length <= address.family.bitWidth,
-                let peer = weir_peer(abiBytes: entry.value)
-            else { continue }
-            regions[Prefix(address, length: Int(length))] = peer
+            guard let prefix = Prefix(cidrKey: entry.key), let peer = weir_peer(abiBytes: entry.value) else { continue }
+            regions[prefix] = peer
         }
     }
 }
@@ -110,18 +107,14 @@ private struct TableContents {
                 continue
             }
             let action = Action(rawValue: word)
-            let table = TableID(rawValue: key.table)
-            let length = Int(key.prefix_length)
-            guard length >= Int(WEIR_VERDICT_PREFIX_PROTOCOL) else {
-                contents[table, default: Content()].everything = action
+            let scope = VerdictScope(key)
+            guard let proto = scope.protocol else {
+                contents[scope.table, default: Content()].everything = action
                 continue
             }
-            let first = UInt16(key.port_be.0) << 8 | UInt16(key.port_be.1)
-            let last = UInt16(clamping: Int(first) + (1 << (Int(WEIR_VERDICT_PREFIX_PORT) - length)) - 1)
-            contents[table, default: Content()].entries.append(
+            contents[scope.table, default: Content()].entries.append(
                 VerdictMatrix.Table.Entry(
-                    protocol: IPProtocol(rawValue: key.protocol), ports: first...max(first, last),
-                    ruling: Self.ruling(action)))
+                    protocol: proto, ports: scope.ports ?? 0...UInt16.max, ruling: Self.ruling(action)))
         }
         for table in contents.keys {
             contents[table]?.entries.sort { ($0.protocol, $0.ports.lowerBound) < ($1.protocol, $1.ports.lowerBound) }
@@ -145,12 +138,5 @@ private struct TableContents {
         // A table where there must be a decision: the programs drop.
         case .table: VerdictMatrix.Ruling(.defaultDeny, isAudited: false, attribution: 0)
         }
-    }
-}
-
-extension Image {
-    /// What an identity number stands for.
-    fileprivate func identityName(_ number: UInt32) -> String {
-        Int(number) < identities.count ? identities[Int(number)] : "unknown"
     }
 }

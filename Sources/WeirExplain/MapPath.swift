@@ -96,24 +96,17 @@ private struct PeerLookup {
         let regions = image.entries(isIPv4 ? .cidrs4 : .cidrs6)
         let entry =
             known
-            ?? regions.filter { Self.prefix($0)?.contains(address) == true }
-            .max { (Self.prefix($0)?.length ?? 0) < (Self.prefix($1)?.length ?? 0) }
+            ?? regions.filter { Prefix(cidrKey: $0.key)?.contains(address) == true }
+            .max { (Prefix(cidrKey: $0.key)?.length ?? 0) < (Prefix(cidrKey: $1.key)?.length ?? 0) }
         guard let entry, let peer = weir_peer(abiBytes: entry.value) else { return nil }
         let map: SlotMap = known != nil ? (isIPv4 ? .ipcache4 : .ipcache6) : (isIPv4 ? .cidrs4 : .cidrs6)
         place = "\(map.rawValue) \(Image.describe(key: entry.key, of: map))"
         group = peer.group
-        identity = Int(peer.identity) < image.identities.count ? image.identities[Int(peer.identity)] : "unknown"
+        identity = image.identityName(peer.identity)
         if side.direction == .ingress, !isHost, peer.flags & WEIR_PEER_OWN_NODE.rawValue != 0 {
             group = WEIR_GROUP_MASQUERADED.rawValue
             place += ", forwarded: masqueraded"
         }
-    }
-
-    private static func prefix(_ entry: MapEntry) -> Prefix? {
-        guard let length = UInt32(abiBytes: Array(entry.key.prefix(4))),
-            let address = IPAddress(bytes: entry.key.dropFirst(4)), length <= address.family.bitWidth
-        else { return nil }
-        return Prefix(address, length: Int(length))
     }
 }
 
@@ -143,14 +136,9 @@ private struct TableEntry: CustomStringConvertible {
             guard let key = weir_verdict_key(abiBytes: entry.key), key.table == table.rawValue,
                 let word = UInt32(abiBytes: entry.value), case .decided(let decision) = Action(rawValue: word)
             else { return nil }
-            let length = Int(key.prefix_length)
-            guard length >= Int(WEIR_VERDICT_PREFIX_PROTOCOL), length <= Int(WEIR_VERDICT_PREFIX_PORT) else {
-                return TableEntry(ports: nil, length: length, decision: decision)
-            }
-            let first = UInt16(key.port_be.0) << 8 | UInt16(key.port_be.1)
-            let last = UInt16(clamping: Int(first) + (1 << (Int(WEIR_VERDICT_PREFIX_PORT) - length)) - 1)
+            let scope = VerdictScope(key)
             return TableEntry(
-                ports: (IPProtocol(rawValue: key.protocol), first...max(first, last)), length: length,
+                ports: scope.protocol.map { ($0, scope.ports ?? 0...UInt16.max) }, length: Int(key.prefix_length),
                 decision: decision)
         }
         .sorted { left, right in

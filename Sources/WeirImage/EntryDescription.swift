@@ -13,12 +13,7 @@ extension Image {
         switch map {
         case .endpoints: UInt32(abiBytes: key).map { "interface \($0)" } ?? raw(key)
         case .ipcache4, .ipcache6: IPAddress(bytes: key)?.description ?? raw(key)
-        case .cidrs4, .cidrs6:
-            if let length = UInt32(abiBytes: Array(key.prefix(4))), let address = IPAddress(bytes: key.dropFirst(4)) {
-                "\(address)/\(length)"
-            } else {
-                raw(key)
-            }
+        case .cidrs4, .cidrs6: Prefix(cidrKey: key)?.description ?? raw(key)
         case .peers: UInt32(abiBytes: key).map { "\($0)" } ?? raw(key)
         case .verdicts: weir_verdict_key(abiBytes: key).map { VerdictScope($0).description } ?? raw(key)
         }
@@ -33,11 +28,15 @@ extension Image {
             return "endpoint \(endpoint.id) (\(name)), rows \(endpoint.egress_row) and \(endpoint.ingress_row)\(audit)"
         case .ipcache4, .ipcache6, .cidrs4, .cidrs6:
             guard let peer = weir_peer(abiBytes: value) else { return Self.raw(value) }
-            let identity = Int(peer.identity)
             let tunnel = peer.flags & WEIR_PEER_ENCRYPTED.rawValue == 0 ? "" : ", through the tunnel"
-            return "group \(peer.group) (\(identity < identities.count ? identities[identity] : "unknown"))\(tunnel)"
+            return "group \(peer.group) (\(identityName(peer.identity)))\(tunnel)"
         case .peers, .verdicts: return UInt32(abiBytes: value).map { describe(Action(rawValue: $0)) } ?? Self.raw(value)
         }
+    }
+
+    /// What an identity number stands for.
+    package func identityName(_ number: UInt32) -> String {
+        Int(number) < identities.count ? identities[Int(number)] : "unknown"
     }
 
     private func describe(_ action: Action) -> String {
@@ -52,6 +51,16 @@ extension Image {
 
     private static func raw(_ bytes: [UInt8]) -> String {
         "0x" + bytes.hexadecimal
+    }
+}
+
+extension Prefix {
+    /// The key of an entry of `cidrs4` or `cidrs6`; nil where it is none.
+    package init?(cidrKey key: [UInt8]) {
+        guard key.count > 4, let length = UInt32(abiBytes: Array(key.prefix(4))),
+            let address = IPAddress(bytes: key.dropFirst(4)), length <= address.family.bitWidth
+        else { return nil }
+        self.init(address, length: Int(length))
     }
 }
 

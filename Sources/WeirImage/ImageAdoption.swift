@@ -298,7 +298,7 @@ private struct GroupMatch {
             throw NotInPlace("an entry of \(map.rawValue) is damaged")
         }
         let former = known.flatMap(weir_peer.init(abiBytes:))
-        let name = Int(peer.identity) < image.identities.count ? image.identities[Int(peer.identity)] : "unknown"
+        let name = image.identityName(peer.identity)
         guard let group = group(for: peer.group, preferring: former?.group) else {
             throw NotInPlace(
                 "\(Image.describe(key: entry.key, of: map)) (\(name)) is a peer that the policy in force has no group for"
@@ -328,10 +328,8 @@ private struct Regions {
 
     init(_ entries: [MapEntry]) {
         for entry in entries {
-            guard let length = UInt32(abiBytes: Array(entry.key.prefix(4))),
-                let address = IPAddress(bytes: entry.key.dropFirst(4)), let peer = weir_peer(abiBytes: entry.value)
-            else { continue }
-            peers[Prefix(address, length: Int(length))] = peer
+            guard let prefix = Prefix(cidrKey: entry.key), let peer = weir_peer(abiBytes: entry.value) else { continue }
+            peers[prefix] = peer
         }
     }
 

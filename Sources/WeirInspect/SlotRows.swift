@@ -47,13 +47,11 @@ extension EntryDecoder {
     }
 
     func prefix(_ entry: MapEntry) -> Row? {
-        guard entry.key.count > 4, let length = UInt32(abiBytes: Array(entry.key.prefix(4))),
-            let address = IPAddress(bytes: entry.key.dropFirst(4)), Int(length) <= address.family.bitWidth
-        else { return nil }
+        guard let prefix = Prefix(cidrKey: entry.key) else { return nil }
         var subject = Row.Subject()
-        subject.prefix = Prefix(address, length: Int(length))
+        subject.prefix = prefix
         guard let cells = peer(entry.value, &subject) else { return nil }
-        return Row([Cell(subject.prefix?.description)] + cells, about: subject)
+        return Row([.text(prefix.description)] + cells, about: subject)
     }
 
     private func peer(_ bytes: [UInt8], _ subject: inout Row.Subject) -> [Cell]? {

@@ -12,22 +12,35 @@ struct Weir: ParsableCommand {
 
             Examples:
               weir compile --policies Policies/shop --inventory Policies/shop
-              weir verdict --policies Policies/shop --inventory Policies/shop \\
+              weir explain --policies Policies/shop --inventory Policies/shop \\
                 --from shop/frontend --to shop/db --port 5432/tcp
+              weir test --policies Policies/shop --inventory Policies/shop
               sudo weir apply --policies Policies/shop --inventory Policies/shop --node node-a
 
             Every option can come from the environment: --pin-path is WEIR_PIN_PATH, and so on.
             Exit status: 0 done; 1 invalid input; 2 something asked about was found; 3 the kernel or
             permissions refused; 4 expectations failed; 64 usage.
             """,
-        subcommands: [
-            CompileCommand.self, BundleCommand.self, InspectCommand.self, LintCommand.self, InventoryCommand.self,
-            VerdictCommand.self, ExplainCommand.self, TestCommand.self, DiffCommand.self,
-            ApplyCommand.self,
-            ConfirmCommand.self, RollbackCommand.self,
-            StatusCommand.self, MonitorCommand.self,
-            MapCommand.self, EndpointCommand.self, IdentityCommand.self, RuleCommand.self, ConntrackCommand.self,
-            DetachCommand.self, DoctorCommand.self, WireGuardCommand.self, VersionCommand.self, ManualCommand.self,
+        subcommands: [VersionCommand.self, ManualCommand.self],
+        groupedSubcommands: [
+            CommandGroup(
+                name: "Load",
+                subcommands: [
+                    ApplyCommand.self, ConfirmCommand.self, RollbackCommand.self, DetachCommand.self,
+                    WireGuardCommand.self, DoctorCommand.self,
+                ]),
+            CommandGroup(
+                name: "Dry-run",
+                subcommands: [
+                    LintCommand.self, VerdictCommand.self, ExplainCommand.self, TestCommand.self, DiffCommand.self,
+                    CompileCommand.self, BundleCommand.self, InventoryCommand.self,
+                ]),
+            CommandGroup(
+                name: "Inspect",
+                subcommands: [
+                    StatusCommand.self, MonitorCommand.self, MapCommand.self, EndpointCommand.self,
+                    IdentityCommand.self, RuleCommand.self, ConntrackCommand.self, InspectCommand.self,
+                ]),
         ])
 
     /// Without a command: what weir is for, and where to begin.
@@ -42,12 +55,15 @@ struct Weir: ParsableCommand {
           sudo weir rollback
 
         Dry-run: ask what would happen, without a node and without root.
-          weir lint --policies DIR --inventory DIR
-          weir verdict --policies DIR --inventory DIR --from shop/frontend --to shop/db --port 5432/tcp
+          weir lint    --policies DIR --inventory DIR
+          weir explain --policies DIR --inventory DIR --from shop/frontend --to shop/db --port 5432/tcp
+          weir test    --policies DIR --inventory DIR
+          weir diff main DIR --inventory DIR
 
         Inspect: see what this node enforces, and what it drops and why.
           sudo weir status
           sudo weir monitor
+          sudo weir map list
           sudo weir doctor
 
         weir --help lists every command; weir COMMAND --help has examples.

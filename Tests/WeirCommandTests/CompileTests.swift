@@ -3,7 +3,10 @@ import Testing
 
 @Suite("weir compile")
 struct CompileTests {
-    static let files = ["api", "db", "default-deny", "dns", "frontend"].map { "Policies/shop/\($0).yaml" }
+    /// All that a directory has beside its inventory: what is read is in a bundle's provenance.
+    static let files = ["api", "db", "default-deny", "dns", "expectations", "frontend"].map {
+        "Policies/shop/\($0).yaml"
+    }
 
     private func compile(_ policies: [String], _ arguments: String...) async throws -> Outcome {
         try await Weir.run(
