@@ -1,5 +1,5 @@
 extension DiagnosticID {
-    /// What a finding of this id says, in one line: the words of ARCHITECTURE.md's reference, which a test compares.
+    /// What a finding of this id says, in one line: the words of the guide to diagnostics and of SARIF's rules.
     package var summary: String {
         switch self {
         case .fileUnreadable: "a path does not exist or cannot be read"
@@ -43,7 +43,7 @@ extension DiagnosticID {
         case .serviceWithoutEndpoints: "warning: Services with a selector, and not one EndpointSlice in the inventory"
         case .invalidFlow: "a flow that cannot be judged"
         case .emptyExpectation: "an expectation about no flow at all, or a selector in it that nobody has"
-        case .invalidBundle: "a bundle that is damaged or of another version"
+        case .invalidBundle: "a bundle that is damaged, contradicts itself, or is of another version"
         case .serviceBackendsDisagree:
             "warning: a Service is denied because policy allows some of its backends and not others"
         case .unmatchedSubject: "warning: a policy selects nobody"
