@@ -135,6 +135,8 @@ let package = Package(
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ],
+            // The guides; of no use to the executable.
+            exclude: ["Documentation.docc"],
             swiftSettings: strict),
 
         // Tests, and what several of them share.
@@ -154,8 +156,8 @@ let package = Package(
         .testTarget(
             name: "WeirProjectTests",
             dependencies: [
-                "WeirDiagnostics", "WeirSyntax", "WeirPolicy", "WeirInventory", "WeirCompiler", "WeirLint",
-                "InputTestSupport",
+                "WeirDiagnostics", "WeirSyntax", "WeirPolicy", "WeirInventory", "WeirMaps", "WeirImage", "WeirCompiler",
+                "WeirLint", "WeirLoader", "InputTestSupport",
             ],
             swiftSettings: strict),
         .testTarget(

@@ -55,7 +55,7 @@ package struct Diagnostic: Hashable, Sendable {
     }
 
     package var severity: Severity
-    /// Stable, kebab-case: scripts match on it. Every id is listed in ARCHITECTURE.md's reference.
+    /// Stable, kebab-case: scripts match on it. `ExitCodesAndDiagnostics.md` lists them.
     package var id: DiagnosticID
     package var message: String
     package var location: SourceLocation

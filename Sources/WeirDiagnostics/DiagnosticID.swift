@@ -1,5 +1,5 @@
-/// The stable ids of all findings. A new one needs a test that produces it and a line in
-/// ARCHITECTURE.md's reference; a test compares the two.
+/// The stable ids of all findings. A new one needs a test that produces it and a `summary`; the guide to exit codes and
+/// diagnostics is made from them, a group for each comment here.
 package enum DiagnosticID: String, Sendable, CaseIterable, Codable {
     // Files and documents
     case fileUnreadable = "file-unreadable"

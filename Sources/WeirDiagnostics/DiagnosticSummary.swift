@@ -1,5 +1,5 @@
 extension DiagnosticID {
-    /// What a finding of this id says, in one line: the words of ARCHITECTURE.md's reference, which a test compares.
+    /// What a finding of this id says, in one line: the words of the guide to diagnostics and of SARIF's rules.
     package var summary: String {
         switch self {
         case .fileUnreadable: "a path does not exist or cannot be read"

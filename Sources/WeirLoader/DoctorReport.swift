@@ -1,6 +1,6 @@
 package import WeirModel
 
-/// Something that is not as it should be on a node. Ids are stable; ARCHITECTURE.md lists them.
+/// Something that is not as it should be on a node. Ids are stable; `ExitCodesAndDiagnostics.md` lists them.
 package struct Finding: Hashable, Sendable, Codable {
     package enum ID: String, Hashable, Sendable, Codable, CaseIterable {
         case atWork = "at-work"

@@ -10,6 +10,7 @@ struct MannersTests {
             var names: [Name]?
             var abstract: String?
             var valueName: String?
+            var allValues: [String]?
         }
         var commandName: String
         var superCommands: [String]?
@@ -24,7 +25,7 @@ struct MannersTests {
         }
     }
 
-    private static func tree() async throws -> Command {
+    static func tree() async throws -> Command {
         struct Tree: Decodable { var command: Command }
         let outcome = try await Weir.run(["--experimental-dump-help"])
         return try JSONDecoder().decode(Tree.self, from: Data(outcome.bytes)).command

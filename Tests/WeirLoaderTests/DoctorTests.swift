@@ -239,17 +239,6 @@ struct DoctorTests {
         #expect(try place.onNode { try place.loader().examine() } == report)
     }
 
-    @Test("every id is in ARCHITECTURE.md")
-    func documented() throws {
-        let package = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-            .deletingLastPathComponent()
-        let page = try String(contentsOf: package.appending(path: "ARCHITECTURE.md"), encoding: .utf8)
-        let section = try #require(page.components(separatedBy: "\n## What doctor finds\n").dropFirst().first)
-        let rows = section.components(separatedBy: "\n## ")[0].split(separator: "\n").filter { $0.hasPrefix("| `") }
-        let ids = rows.flatMap { $0.split(separator: "|")[0].split(separator: "`").filter { $0.contains("-") } }
-        #expect(ids.map(String.init).sorted() == Finding.ID.allCases.map(\.rawValue).sorted())
-    }
-
     @Test("another namespace is said, and nothing of its interfaces is judged")
     func elsewhere() throws {
         let fixture = try LoaderFixture()

@@ -36,9 +36,9 @@ enum weir_direction {
  * and goes through one of them. The first is 0 where nothing is to be encrypted, WEIR_TUNNEL_ABSENT where the device is missing.
  */
 struct weir_control {
-	weir_u64 word;
-	weir_u64 confirm;
-	weir_u32 tunnels[2];
+	weir_u64 word; /* revision, and flags above it */
+	weir_u64 confirm; /* 0, or a revision and the tick until which it holds unconfirmed */
+	weir_u32 tunnels[2]; /* interface indexes */
 };
 enum { WEIR_TUNNEL_COUNT = 2 };
 #define WEIR_TUNNEL_ABSENT 0xffffffffu /* no interface has it */
@@ -85,11 +85,11 @@ enum {
  */
 struct weir_endpoint {
 	weir_u32 id; /* dense within an image, from 1 */
-	weir_u32 egress_row;
-	weir_u32 ingress_row;
+	weir_u32 egress_row; /* first word in `peers` for what it sends */
+	weir_u32 ingress_row; /* likewise for what it gets */
 	weir_u32 flags; /* enum weir_endpoint_flag */
-	weir_u8 ipv4[4];
-	weir_u8 ipv6[16];
+	weir_u8 ipv4[4]; /* zeros without HAS_IPV4 */
+	weir_u8 ipv6[16]; /* zeros without HAS_IPV6 */
 };
 enum weir_endpoint_flag {
 	WEIR_ENDPOINT_HAS_IPV4 = 1,
@@ -100,7 +100,7 @@ enum weir_endpoint_flag {
 
 /* ipcache4/6 and cidrs4/6 value. */
 struct weir_peer {
-	weir_u32 group;
+	weir_u32 group; /* enum weir_group, or one that the compiler numbered */
 	weir_u32 identity; /* index into the image's identity names; for people only */
 	weir_u32 flags;    /* enum weir_peer_flag */
 };
@@ -112,20 +112,20 @@ enum weir_peer_flag {
 
 /* ipcache4 and ipcache6 keys. */
 struct weir_address4 {
-	weir_u8 bytes[4];
+	weir_u8 bytes[4]; /* the address */
 };
 struct weir_address6 {
-	weir_u8 bytes[16];
+	weir_u8 bytes[16]; /* the address */
 };
 
 /* cidrs4 and cidrs6 keys (LPM). Host bits are zero. */
 struct weir_cidr4 {
 	weir_u32 prefix_length; /* 0...32 */
-	weir_u8 bytes[4];
+	weir_u8 bytes[4]; /* the address */
 };
 struct weir_cidr6 {
 	weir_u32 prefix_length; /* 0...128 */
-	weir_u8 bytes[16];
+	weir_u8 bytes[16]; /* the address */
 };
 
 /*
@@ -135,7 +135,7 @@ struct weir_cidr6 {
  */
 enum { WEIR_ACTIONS_SHIFT = 6, WEIR_ACTIONS = 1 << WEIR_ACTIONS_SHIFT };
 struct weir_actions {
-	weir_u32 words[WEIR_ACTIONS];
+	weir_u32 words[WEIR_ACTIONS]; /* actions */
 };
 
 /*
@@ -145,9 +145,9 @@ struct weir_actions {
 struct weir_verdict_key {
 	weir_u32 prefix_length; /* 32...56 */
 	weir_u32 table;         /* from 1 */
-	weir_u8 protocol;
-	weir_u8 port_be[2];
-	weir_u8 zero;
+	weir_u8 protocol; /* IANA number */
+	weir_u8 port_be[2]; /* destination port, or ICMP type */
+	weir_u8 zero; /* always */
 };
 enum {
 	WEIR_VERDICT_PREFIX_ANY = 32,
@@ -165,32 +165,32 @@ enum {
  * An IPv4 key ends with the first cache line of the kernel's element; the value is the second.
  */
 struct weir_flow4 {
-	weir_u32 owner;
-	weir_u8 remote[4];
-	weir_u8 local[4];
-	weir_u16 remote_port_be;
-	weir_u16 local_port_be;
+	weir_u32 owner; /* interface index << 8 | protocol */
+	weir_u8 remote[4]; /* the peer */
+	weir_u8 local[4]; /* the endpoint */
+	weir_u16 remote_port_be; /* or echo identifier */
+	weir_u16 local_port_be; /* or echo identifier */
 };
 struct weir_flow6 {
-	weir_u32 owner;
-	weir_u16 remote_port_be;
-	weir_u16 local_port_be;
-	weir_u8 remote[16];
-	weir_u8 local[16];
+	weir_u32 owner; /* interface index << 8 | protocol */
+	weir_u16 remote_port_be; /* or echo identifier */
+	weir_u16 local_port_be; /* or echo identifier */
+	weir_u8 remote[16]; /* the peer */
+	weir_u8 local[16]; /* the endpoint */
 };
 enum { WEIR_OWNER_INTERFACE_SHIFT = 8, WEIR_INTERFACE_MAX = 0xffffff };
 struct weir_conntrack {
 	weir_u64 packets[2]; /* by enum weir_direction */
-	weir_u64 bytes[2];
+	weir_u64 bytes[2]; /* likewise */
 	weir_u32 key_check; /* hash of the key: a node may be recycled under a reader */
 	weir_u32 revision;  /* low 32 bits of the policy revision that allowed it */
-	weir_u32 action;
+	weir_u32 action; /* that let the flow pass */
 	weir_u32 expires;   /* in ticks: jiffies >> the object's `weir_tick_shift`, about a second */
 	weir_u32 created;   /* likewise */
 	weir_u8 direction;  /* enum weir_direction of the originator's packets */
 	weir_u8 flags;      /* enum weir_conntrack_flag */
 	weir_u8 peer_class; /* enum weir_peer_class at creation, for judging again */
-	weir_u8 zero[9];
+	weir_u8 zero[9]; /* always */
 };
 enum weir_conntrack_flag {
 	WEIR_CT_REPLY_SEEN = 1,
@@ -232,26 +232,26 @@ enum {
  * interface is 0 for the node, whatever the device.
  */
 struct weir_fragment_key {
-	weir_u32 ifindex;
-	weir_u8 source[16];
-	weir_u8 destination[16];
+	weir_u32 ifindex; /* the endpoint's interface */
+	weir_u8 source[16]; /* the address */
+	weir_u8 destination[16]; /* the address */
 	weir_u32 id_be;    /* IPv4: in the low 16 bits */
 	weir_u8 protocol;  /* 0 in IPv6, where the id is enough */
 	weir_u8 direction; /* enum weir_direction */
-	weir_u8 zero[2];
+	weir_u8 zero[2]; /* always */
 };
 struct weir_fragment {
-	weir_u32 key_check;
-	weir_u32 revision;
-	weir_u32 action;
-	weir_u32 expires;
+	weir_u32 key_check; /* hash of the key */
+	weir_u32 revision; /* low 32 bits of the policy revision that let the first one pass */
+	weir_u32 action; /* that let it pass */
+	weir_u32 expires; /* in ticks */
 	weir_u32 header_end; /* where in the datagram the L4 header ends: no later fragment begins before */
 };
 
 /* Per-rule counters and per-reason drops. */
 struct weir_counter {
-	weir_u64 packets;
-	weir_u64 bytes;
+	weir_u64 packets; /* in all; of a rule since its slot was filled */
+	weir_u64 bytes; /* likewise */
 };
 
 /* rule_counters: per CPU, index = slot * WEIR_RULES_MAX + rule attribution. */
@@ -263,7 +263,7 @@ struct weir_slot_meta {
 	weir_u8 node_digest[32];  /* SHA-256 of the node-local part (interfaces, host addresses) */
 	weir_u64 generation;      /* of the inventory */
 	weir_u32 state;           /* enum weir_slot_state */
-	weir_u32 abi_version;
+	weir_u32 abi_version; /* WEIR_ABI_VERSION of who filled it */
 };
 enum weir_slot_state {
 	WEIR_SLOT_EMPTY = 0,
@@ -312,20 +312,20 @@ enum {
 /* One record of the `events` ring buffer. */
 struct weir_event {
 	weir_u64 time_ns; /* CLOCK_MONOTONIC */
-	weir_u32 ifindex;
-	weir_u32 group;
-	weir_u32 identity;
+	weir_u32 ifindex; /* the endpoint's interface, or the node's device */
+	weir_u32 group; /* the peer's; 0 where policy was not asked */
+	weir_u32 identity; /* likewise */
 	weir_u32 action; /* 0 where policy was not asked */
 	weir_u32 length; /* of the packet, bytes */
 	weir_s32 error;  /* negative errno of a failed conntrack insert, else 0 */
-	weir_u16 source_port_be;
+	weir_u16 source_port_be; /* 0 where not parsed, and for ICMP */
 	weir_u16 destination_port_be; /* ICMP: the type, in network order */
-	weir_u8 direction;
+	weir_u8 direction; /* enum weir_direction */
 	weir_u8 reason; /* enum weir_reason; NONE for an allow event */
-	weir_u8 protocol;
+	weir_u8 protocol; /* IANA number */
 	weir_u8 family; /* 4, 6 or 0 where not parsed */
 	weir_u8 source[16]; /* IPv4 v4-mapped */
-	weir_u8 destination[16];
+	weir_u8 destination[16]; /* likewise */
 	weir_u32 flags;      /* enum weir_event_flag */
 	weir_u32 suppressed; /* events that this CPU left out since its last record */
 };
@@ -350,10 +350,10 @@ enum weir_event_kind {
 };
 /* monitor_state: per CPU, what `monitor` asks to count. */
 struct weir_monitor_state {
-	weir_u32 tick;
+	weir_u32 tick; /* that `made` is about */
 	weir_u32 made; /* in that tick */
-	weir_u32 seen;
-	weir_u32 suppressed;
+	weir_u32 seen; /* wanted since the last one that was made, for `one_in` */
+	weir_u32 suppressed; /* left out since the last record */
 };
 
 /* Read-only settings of a loaded object, fixed before the verifier sees it. */
