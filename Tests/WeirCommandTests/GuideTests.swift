@@ -104,6 +104,19 @@ struct GuideTests {
         #expect(verdicts.filter { $0 == "deny" }.count > 15)
     }
 
+    @Test("The expectations in the guide to CI hold for the example shop, and would not without its policies")
+    func expectations() async throws {
+        let block = try #require(Self.blocks("yaml", in: try Self.page("ContinuousIntegration.md")).first)
+        #expect(block.text.hasPrefix("# holds for Policies/shop\n"))
+        let workspace = try Workspace()
+        let file = try workspace.write(block.text, to: "expectations.yaml")
+        let outcome = try await Weir.run(["test", file] + Weir.shop)
+        #expect(outcome.status == 0, "\(outcome.output)\(outcome.errors)")
+        let other = try await Weir.run(
+            ["test", file, "--policies", "Policies/shop/dns.yaml", "--inventory", "Policies/shop"])
+        #expect(other.status == 4)
+    }
+
     // MARK: Commands
 
     private static let pages =

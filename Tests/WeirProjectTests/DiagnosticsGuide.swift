@@ -71,7 +71,7 @@ struct DiagnosticsGuide {
 
     var text: String {
         var lines = [
-            GuideText.notice, "# Exit codes and diagnostics", "",
+            "# Exit codes and diagnostics", "", GuideText.notice, "",
             "What a script may depend on: statuses, ids of findings, reasons of drops. None of them changes its meaning.",
             "",
             "## Exit codes", "", "| status | meaning |", "| --- | --- |",

@@ -51,8 +51,8 @@ struct GuideTests {
         #expect(header.asserted.count > 80)
         for (name, value) in header.asserted { #expect(found[name] == value, "\(name)") }
         for structure in header.structures { #expect(header.asserted[structure.name] != nil, "\(structure.name)") }
-        let version = try #require(header.enumerations.flatMap(\.constants).first { $0.name == "WEIR_DROPS_ENTRIES" })
-        #expect(version.value == NodeMap.drops.schema.maxEntries)
+        let entries = try #require(header.enumerations.flatMap(\.constants).first { $0.name == "WEIR_DROPS_ENTRIES" })
+        #expect(entries.value == NodeMap.drops.schema.maxEntries)
     }
 
     @Test("Keys and values of maps in the reference are as long as those of the maps")

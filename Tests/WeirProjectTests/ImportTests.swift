@@ -43,7 +43,8 @@ struct ImportTests {
         let node: Set = ["WeirKernel", "WeirNetlink", "WeirLoader", "CLibbpf", "CLibnl", "Glibc", "SystemPackage"]
         let pure = [
             "WeirDiagnostics", "WeirModel", "WeirPolicy", "WeirInventory", "WeirMaps", "WeirImage", "WeirCompiler",
-            "WeirFlow", "WeirEmulator", "WeirInspect",
+            "WeirLint", "WeirDiff", "WeirFlow", "WeirEmulator", "WeirExpectation", "WeirExplain",
+            "WeirInspect",
         ]
         for target in pure {
             let found = try #require(imports[target], "no sources of \(target)")

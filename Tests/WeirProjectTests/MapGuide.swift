@@ -56,7 +56,7 @@ struct MapGuide {
     var text: String {
         let version = header.enumerations.flatMap(\.constants).first { $0.name == "WEIR_ABI_VERSION" }?.value ?? 0
         var lines = [
-            GuideText.notice, "# Map reference", "",
+            "# Map reference", "", GuideText.notice, "",
             "Every map of the datapath, every field of every structure: ABI version \(version).", "",
             "Maps are pinned below `PIN/maps` (`/sys/fs/bpf/weir/maps` without `--pin-path`), and carry BTF types. `weir map dump` shows",
             "their entries with names; `bpftool map dump pinned /sys/fs/bpf/weir/maps/control` shows the same bytes without.",
