@@ -41,4 +41,13 @@ struct PolicySourceOptions: ParsableArguments {
         }
         return fallback
     }
+
+    /// Whether standard input is taken already.
+    func readsStandardInput() throws -> Bool {
+        switch try source() {
+        case .files: files.readStandardInput
+        case .bundle(let path): path == "-"
+        case .live: false
+        }
+    }
 }

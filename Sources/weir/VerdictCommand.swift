@@ -20,6 +20,8 @@ struct VerdictCommand: ParsableCommand {
             "auditRules" say what would refuse.
             A line that cannot be judged is answered with "error"; the others are answered, exit status 1.
 
+            From a bundle without its sources, or from this node with --live, the pods of other nodes are ip:ADDR.
+
             Example: weir verdict --policies Policies/shop --inventory Policies/shop \\
               --from shop/frontend --to shop/db --port 5432/tcp
             """)
@@ -27,7 +29,7 @@ struct VerdictCommand: ParsableCommand {
     enum Format: String, ExpressibleByArgument, CaseIterable { case table, jsonl }
     enum Backend: String, ExpressibleByArgument, CaseIterable { case emulator, kernel }
 
-    @OptionGroup(title: "Sources") var sources: SourceOptions
+    @OptionGroup var source: PolicySourceOptions
 
     @Option(help: "Flows, one JSON object a line; - is standard input.", completion: .file())
     var flows: String?
@@ -48,7 +50,7 @@ struct VerdictCommand: ParsableCommand {
     }
 
     func validate() throws {
-        try sources.require()
+        _ = try source.source()
         _ = format
         _ = try question()
     }
@@ -67,16 +69,16 @@ struct VerdictCommand: ParsableCommand {
 
     func run() throws {
         let question = try question()
-        if case .list("-") = question, sources.readStandardInput {
+        if case .list("-") = question, try source.readsStandardInput() {
             Terminal.report(
                 Diagnostic(
                     .error, .stdinTwice, "stdin can be read once, and --flows - is a second time",
                     at: SourceLocation(file: "-")))
             throw ExitStatus.invalidInput
         }
-        let loaded = try sources.load()
-        let answerer = FlowAnswerer(loaded.inventory, hostFirewall: loaded.options.hostFirewall) { node in
-            let image = loaded.image(node: node)
+        let policies = try judged()
+        let answerer = FlowAnswerer(policies.inventory, hostFirewall: policies.hostFirewall) { node in
+            let image = policies.image(node)
             switch backend {
             case .emulator: return (image, try EmulatorJudge(image: image))
             case .kernel:
@@ -94,6 +96,14 @@ struct VerdictCommand: ParsableCommand {
                 try judge(line, FlowPlace(), answerer, &sink)
                 try finish(&sink)
             }
+        }
+    }
+
+    private func judged() throws -> JudgedPolicies {
+        switch try source.source() {
+        case .files: JudgedPolicies(try source.files.load())
+        case .bundle(let path): JudgedPolicies(try BundleFile.bundle(at: path, node: source.node.wanted))
+        case .live: try source.place.onLiveImage { JudgedPolicies(image: $1.image) }
         }
     }
 
