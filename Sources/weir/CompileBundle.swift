@@ -103,7 +103,8 @@ extension SourceOptions {
             "allow-localhost": meaning.allowLocalhost.rawValue, "cluster-name": meaning.clusterName,
             "encryption": meaning.encryption.rawValue, "host-firewall": "\(meaning.hostFirewall)",
             "namespace": inventorySource.namespace, "policy-cidr-match-mode": meaning.policyCidrMatchMode.rawValue,
-            "policy-enforcement-mode": meaning.policyEnforcementMode.rawValue, "unsupported": reading.unsupported.rawValue,
+            "policy-enforcement-mode": meaning.policyEnforcementMode.rawValue,
+            "unsupported": reading.unsupported.rawValue,
         ]
     }
 }

@@ -27,7 +27,9 @@ struct SourceQuotation {
 
     private mutating func lines(of path: String) -> [Substring]? {
         if let known = files[path] { return known }
-        guard path != "-", let bytes = (try? Stream.contents(of: path, limit: Self.maximumBytes)) ?? nil else { return nil }
+        guard path != "-", let bytes = (try? Stream.contents(of: path, limit: Self.maximumBytes)) ?? nil else {
+            return nil
+        }
         let lines = String(decoding: bytes, as: UTF8.self).split(separator: "\n", omittingEmptySubsequences: false)
         files[path] = lines
         return lines
