@@ -5,6 +5,7 @@ import WeirEmulator
 import WeirExplain
 import WeirFlow
 import WeirImage
+import WeirLoader
 import WeirModel
 
 struct ExplainCommand: ParsableCommand {
@@ -16,7 +17,8 @@ struct ExplainCommand: ParsableCommand {
             From policies and an inventory it shows for either side who the peer is, which rules were considered in the
             order in which they count, which of them decide, and changes after which the answer is the opposite; each
             of those changes was tried. From a bundle, or from this node with --live, it shows how the maps answer:
-            there the pods of other nodes are ip:ADDR.
+            there the pods of other nodes are ip:ADDR. With --live the maps are read as they are, with what their
+            rules counted, what was dropped, and the flow if the node remembers it.
 
             Examples:
               weir explain --policies Policies/shop --inventory Policies/shop \\
@@ -43,54 +45,68 @@ struct ExplainCommand: ParsableCommand {
     }
 
     func run() throws {
-        let explanation: FlowExplanation
-        do {
-            let flow = try FlowObject(line: try line()).flow()
-            explanation = try explainer().explain(flow)
-        } catch let error as FlowError {
-            Terminal.complain("weir: error: \(error) [invalid-flow]")
-            throw ExitStatus.invalidInput
+        let report: ExplainReport
+        switch try source.source() {
+        case .files: report = ExplainReport(try explanation(try filesExplainer()))
+        case .bundle(let path):
+            report = ExplainReport(
+                try explanation(Self.explainer(of: try BundleFile.image(at: path, node: source.node.wanted))))
+        case .live: report = try liveReport()
         }
-        let report = ExplainReport(explanation)
         try refusing {
             try outputFile.write(output == .json ? try json(report.json) : report.text)
         }
     }
 
-    private func explainer() throws -> FlowExplainer {
-        let judge: (Image) throws -> any FlowJudge = { try EmulatorJudge(image: $0) }
-        switch try source.source() {
-        case .files:
-            let loaded = try source.files.load()
-            var images: [String: Image] = [:]
-            return FlowExplainer(
-                loaded.inventory, hostFirewall: loaded.options.hostFirewall,
-                explainer: Explainer(
-                    policies: loaded.policies, inventory: loaded.inventory, options: loaded.options),
-                image: { node in
-                    if let known = images[node] { return known }
-                    let image = loaded.image(node: node)
-                    images[node] = image
-                    return image
-                }, judge: judge)
-        case .bundle(let path):
-            return Self.explainer(of: try BundleFile.image(at: path, node: source.node.wanted), judge)
-        case .live:
-            let image = try source.place.onPins { try source.place.loader().activeImage() }
-            guard let image else {
-                Terminal.report(
-                    Refusal("nothing is enforced at \(source.place.pinPath)", hint: "weir status says what is loaded"))
-                throw ExitStatus.refused
-            }
-            return Self.explainer(of: image, judge)
+    private func explanation(_ explainer: FlowExplainer) throws -> FlowExplanation {
+        do {
+            return try explainer.explain(try FlowObject(line: try line()).flow())
+        } catch let error as FlowError {
+            Terminal.complain("weir: error: \(error) [invalid-flow]")
+            throw ExitStatus.invalidInput
         }
     }
 
-    private static func explainer(
-        of image: Image, _ judge: @escaping (Image) throws -> any FlowJudge
-    ) -> FlowExplainer {
+    private func filesExplainer() throws -> FlowExplainer {
+        let loaded = try source.files.load()
+        var images: [String: Image] = [:]
+        return FlowExplainer(
+            loaded.inventory, hostFirewall: loaded.options.hostFirewall,
+            explainer: Explainer(policies: loaded.policies, inventory: loaded.inventory, options: loaded.options),
+            image: { node in
+                if let known = images[node] { return known }
+                let image = loaded.image(node: node)
+                images[node] = image
+                return image
+            }, judge: { try EmulatorJudge(image: $0) })
+    }
+
+    private static func explainer(of image: Image) -> FlowExplainer {
         FlowExplainer(
             Inventory(of: image), hostFirewall: image.endpoint(named: Image.hostName) != nil, explainer: nil,
-            image: { _ in image }, judge: judge)
+            image: { _ in image }, judge: { try EmulatorJudge(image: $0) })
+    }
+
+    private func liveReport() throws -> ExplainReport {
+        try source.place.onLiveImage { maps, live in
+            let explanation: FlowExplanation
+            do {
+                explanation = try self.explanation(Self.explainer(of: live.image))
+            } catch let error as BrokenInvariant {
+                throw Refusal(
+                    "the maps give no answer: \(error)", hint: "weir detach and weir apply make them anew")
+            }
+            let flow = explanation.flow
+            func counted(_ side: FlowExplanation.Side) throws -> LiveSide {
+                try maps.side(
+                    of: side.endpoint, side.direction, local: side.localAddress, peer: side.peerAddress,
+                    protocol: flow.protocol, port: flow.port, decision: side.path.decision)
+            }
+            return ExplainReport(
+                explanation,
+                live: ExplainReport.Live(
+                    revision: live.revision, differences: live.differences, egress: try explanation.egress.map(counted),
+                    ingress: try explanation.ingress.map(counted)))
+        }
     }
 }
