@@ -113,16 +113,9 @@ extension MapSource {
     /// Remembered flows, each once, in order of their keys.
     package func flows(_ filter: FlowFilter) throws(Failure) -> Listing {
         let decoder = try decoder(members: false)
-        var flows: [[UInt8]: FlowEntry] = [:]
-        for map in FlowFilter.tables {
-            for entry in try entries(.node(map)) ?? [] {
-                guard let flow = FlowEntry(entry, in: .node(map)), filter.admits(flow, decoder) else { continue }
-                flows[flow.key] = flow
-            }
-        }
-        let order = MapName.node(.conntrack4).order
-        let sorted = flows.map { (order($0.key), $0.value) }.sorted { $0.0.lexicographicallyPrecedes($1.0) }
-        return Listing(columns: EntryDecoder.flowColumns, rows: sorted.map { decoder.row($0.1) })
+        return Listing(
+            columns: EntryDecoder.flowColumns,
+            rows: try entries(admittedBy: filter, decoder).map { decoder.row($0) })
     }
 }
 
@@ -136,6 +129,10 @@ package struct FlowFilter: Hashable, Sendable {
     /// Whose flows: `namespace/name`, or `host`.
     package var endpoint: String?
     package var peers: Set<IPAddress>?
+    /// The endpoint's own address.
+    package var local: IPAddress?
+    /// The originator's, as the endpoint sees it.
+    package var direction: Direction?
     /// That policy was asked for: the originator's destination port.
     package var port: UInt16?
     package var `protocol`: IPProtocol?
@@ -150,6 +147,8 @@ package struct FlowFilter: Hashable, Sendable {
     package func admits(_ flow: FlowEntry, _ decoder: EntryDecoder) -> Bool {
         if let endpoint, decoder.owner(flow.interface) != endpoint { return false }
         if let peers, !peers.contains(flow.remote) { return false }
+        if let local, flow.local != local { return false }
+        if let direction, flow.direction != direction { return false }
         if let port, flow.port != port { return false }
         if let `protocol`, flow.protocol != `protocol` { return false }
         if let state, flow.state(at: decoder.moment) != state { return false }

@@ -64,7 +64,7 @@ package struct LiveMaps: MapSource {
         }
     }
 
-    private func read(_ map: MapName) throws -> [MapEntry]? {
+    func read(_ map: MapName) throws -> [MapEntry]? {
         guard map.hasEntries, let open = try kernelMap(map) else { return nil }
         do throws(MapError) { return try open.entries() } catch {
             throw KernelError("read", "map '\(map)'", error)

@@ -46,8 +46,10 @@ struct ApplyCommand: ParsableCommand {
     @Option(help: "How to attach: auto, tcx or clsact.")
     var attach = Environment.value("ATTACH", default: AttachMode.automatic)
     @OptionGroup(title: "Datapath") var datapath: DatapathArguments
-    @Flag(help: "Show entry by entry what would change; change nothing.")
+    @Flag(help: "Show what would change; change nothing.")
     var dryRun = Environment.flag("DRY_RUN")
+    @Flag(help: "With --dry-run: list the map entries that differ, not only how many.")
+    var entries = Environment.flag("ENTRIES")
     @Flag(name: .customLong("detailed-exitcode"), help: "With --dry-run: exit status 2 if something would change.")
     var detailedExitCode = Environment.flag("DETAILED_EXITCODE")
     @Option(help: "Format: table or json.")
@@ -77,7 +79,7 @@ struct ApplyCommand: ParsableCommand {
         let loader = Loader(options: loaderOptions)
         if dryRun {
             let plan = try place.onNode { try loader.plan(image, policy: policy) }
-            try refusing { try Terminal.output(output == .json ? try json(plan) : plan.text) }
+            try refusing { try Terminal.output(output == .json ? try json(plan) : plan.text(allEntries: entries)) }
             if detailedExitCode, plan.hasChanges { throw ExitStatus.found }
         } else {
             let logger = log.logger
@@ -156,7 +158,7 @@ extension Loader.Outcome {
 
 extension Plan {
     /// `+` new, `-` gone, `~` another value, and what is attached.
-    fileprivate var text: String {
+    fileprivate func text(allEntries: Bool) -> String {
         guard hasChanges else { return "nothing to do: image \(imageDigest.prefix(12)) is already enforced\n" }
         let size = (estimatedBytes + 1023) / 1024
         let style = TextStyle(of: STDOUT_FILENO)
@@ -172,7 +174,7 @@ extension Plan {
         }
         for map in maps {
             lines.append("\(map.map): \(map.added) added, \(map.changed) changed, \(map.removed) removed")
-            lines += map.entries.map { "  " + style.change($0.text) }
+            if allEntries { lines += map.entries.map { "  " + style.change($0.text) } }
         }
         return lines.joined(separator: "\n") + "\n"
     }

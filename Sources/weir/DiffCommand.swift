@@ -4,6 +4,7 @@ import WeirCompiler
 import WeirDiagnostics
 import WeirDiff
 import WeirImage
+import WeirLoader
 import WeirModel
 import WeirSyntax
 
@@ -13,7 +14,7 @@ struct DiffCommand: ParsableCommand {
         abstract: "Which flows become allowed or denied between two sets of policies, and by which rules.",
         discussion: """
             OLD and NEW are each a file or directory of policies, a bundle, a git revision (main, or main:path/to/policies),
-            or 'live' for what this node enforces. Exact: every class of peers and every range of ports is compared, none
+            or 'live' for the maps of this node as they are. Exact: every class of peers and every range of ports is compared, none
             is sampled. Without --inventory the policies' own files are read for it. Where one side is a bundle or the
             node, both are compared for that node alone; else for all nodes.
 
@@ -65,7 +66,7 @@ struct DiffCommand: ParsableCommand {
             if let only = Self.onlyNode(old, new) { images = (old.image(node: only), new.image(node: only)) }
         } else {
             let name = try commonNode(sides.0, sides.1)
-            let pair = (old: image(sides.0, name), new: image(sides.1, name))
+            let pair = (old: image(sides.0, name, beside: sides.1), new: image(sides.1, name, beside: sides.0))
             matrices = (VerdictMatrix(image: pair.old), VerdictMatrix(image: pair.new))
             images = pair
         }
@@ -87,15 +88,21 @@ struct DiffCommand: ParsableCommand {
     private enum Side {
         case sources(SourceOptions.Sources)
         case image(Image)
+        case live(LiveImage)
+
+        /// What is for one node already.
+        var image: Image? {
+            switch self {
+            case .sources: nil
+            case .image(let image): image
+            case .live(let live): live.image
+            }
+        }
     }
 
     private func side(_ text: String, opposite: String) throws -> Side {
         if text == "live" {
-            let image = try place.onPins { try place.loader().activeImage() }
-            guard let image else {
-                throw refuse("nothing is enforced at \(place.pinPath)", hint: "weir status says what is loaded")
-            }
-            return .image(image)
+            return .live(try place.onLiveImage { $1 })
         }
         if FileManager.default.fileExists(atPath: text) {
             if text.hasSuffix(".weir") { return .image(try BundleFile.image(at: text, node: node.wanted)) }
@@ -145,11 +152,16 @@ struct DiffCommand: ParsableCommand {
         VerdictMatrix(policies: sources.policies, inventory: sources.inventory, options: sources.options)
     }
 
-    private func image(_ side: Side, _ node: String) -> Image {
-        switch side {
-        case .image(let image): image
-        case .sources(let sources): sources.image(node: node)
-        }
+    /// Beside the node's maps with what apply would add on the node.
+    private func image(_ side: Side, _ node: String, beside other: Side) -> Image {
+        let image =
+            switch side {
+            case .sources(let sources): sources.image(node: node)
+            case .image(let image): image
+            case .live(let live): live.image
+            }
+        guard case .live(let live) = other else { return image }
+        return live.completing(image)
     }
 
     /// nil where there is not exactly one.
@@ -160,30 +172,26 @@ struct DiffCommand: ParsableCommand {
 
     private func commonNode(_ old: Side, _ new: Side) throws -> String {
         switch (old, new) {
-        case (.image(let old), .image(let new)):
-            guard old.node == new.node else {
-                throw invalid(self.new, "is for node '\(new.node)', and \(self.old) for '\(old.node)'")
-            }
-            return new.node
-        case (.image(let image), .sources(let sources)), (.sources(let sources), .image(let image)):
-            guard sources.inventory.node(named: image.node) != nil else {
-                throw invalid(
-                    self.new, "the inventory has no node '\(image.node)', which the other side is for")
-            }
-            return image.node
         case (.sources(let old), .sources(let new)):
             _ = try node.resolve(old.inventory)
             return try node.resolve(new.inventory)
+        case (.sources(let sources), let other), (let other, .sources(let sources)):
+            let name = other.image?.node ?? ""
+            guard sources.inventory.node(named: name) != nil else {
+                throw invalid(self.new, "the inventory has no node '\(name)', which the other side is for")
+            }
+            return name
+        default:
+            let (first, second) = (old.image?.node ?? "", new.image?.node ?? "")
+            guard first == second else {
+                throw invalid(self.new, "is for node '\(second)', and \(self.old) for '\(first)'")
+            }
+            return second
         }
     }
 
     private func invalid(_ place: String, _ message: String) -> ExitCode {
         Terminal.report(Diagnostic(.error, .fileUnreadable, message, at: SourceLocation(file: place)))
         return ExitStatus.invalidInput
-    }
-
-    private func refuse(_ message: String, hint: String) -> ExitCode {
-        Terminal.report(Refusal(message, hint: hint))
-        return ExitStatus.refused
     }
 }

@@ -67,11 +67,11 @@ struct DiffReport {
     /// - Parameter allNames: else a few of each end.
     func text(allNames: Bool, allEntries: Bool) -> String {
         var lines: [String] = []
-        for (effect, title) in [(FlowChange.Effect.allowed, "newly allowed"), (.denied, "newly denied")] {
+        for (effect, title) in [(FlowChange.Effect.allowed, "allowed"), (.denied, "denied")] {
             let changes = flows.changes.filter { $0.effect == effect }
             guard !changes.isEmpty else { continue }
-            let pairs = changes.reduce(0) { $0 + $1.pairs }
-            lines.append("\(title), between \(pairs) pair\(pairs == 1 ? "" : "s") of ends:")
+            let count = changes.reduce(0) { $0 + $1.pairs }
+            lines.append(count == 1 ? "1 pair of ends becomes \(title):" : "\(count) pairs of ends become \(title):")
             for change in changes { lines += text(change, allNames: allNames) }
             lines.append("")
         }
@@ -79,7 +79,14 @@ struct DiffReport {
             let list = allNames ? names.joined(separator: ", ") : Self.summary(names)
             lines += ["endpoints that are \(verb), whose flows are not compared: \(list)", ""]
         }
-        if flows.isEmpty { lines += ["no flow changes", ""] }
+        if flows.isEmpty {
+            lines.append("no flow changes")
+            if !maps.isEmpty {
+                lines.append(
+                    "  what one side opens or closes, the other may refuse all the same: weir explain says why")
+            }
+            lines.append("")
+        }
         if let node {
             lines += maps.isEmpty ? ["no map entry of \(node) changes"] : ["map entries of \(node):"]
             lines += maps.flatMap { text($0, allEntries: allEntries) }

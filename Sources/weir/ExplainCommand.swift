@@ -5,6 +5,7 @@ import WeirEmulator
 import WeirExplain
 import WeirFlow
 import WeirImage
+import WeirLoader
 import WeirModel
 
 struct ExplainCommand: ParsableCommand {
@@ -16,7 +17,8 @@ struct ExplainCommand: ParsableCommand {
             From policies and an inventory it shows for either side who the peer is, which rules were considered in the
             order in which they count, which of them decide, and changes after which the answer is the opposite; each
             of those changes was tried. So it does from a bundle that has its sources. From one without, or from this
-            node with --live, it shows how the maps answer: there the pods of other nodes are ip:ADDR.
+            node with --live, it shows how the maps answer: there the pods of other nodes are ip:ADDR. With --live the maps
+            are read as they are, with what their rules counted, what was dropped, and the flow if the node remembers it.
 
             Examples:
               weir explain --policies Policies/shop --inventory Policies/shop \\
@@ -43,67 +45,48 @@ struct ExplainCommand: ParsableCommand {
     }
 
     func run() throws {
-        let explanation: FlowExplanation
-        do {
-            let flow = try FlowObject(line: try line()).flow()
-            explanation = try explainer().explain(flow)
-        } catch let error as FlowError {
-            Terminal.complain("weir: error: \(error) [invalid-flow]")
-            throw ExitStatus.invalidInput
+        let report: ExplainReport
+        switch try source.source() {
+        case .files: report = ExplainReport(try explanation(JudgedPolicies(try source.files.load()).flowExplainer))
+        case .bundle(let path):
+            let bundle = try BundleFile.bundle(at: path, node: source.node.wanted)
+            report = ExplainReport(try explanation(JudgedPolicies(bundle).flowExplainer))
+        case .live: report = try liveReport()
         }
-        let report = ExplainReport(explanation)
         try refusing {
             try outputFile.write(output == .json ? try json(report.json) : report.text)
         }
     }
 
-    private func explainer() throws -> FlowExplainer {
-        let judge: (Image) throws -> any FlowJudge = { try EmulatorJudge(image: $0) }
-        switch try source.source() {
-        case .files:
-            let loaded = try source.files.load()
-            return Self.explainer(
-                of: loaded.policies, loaded.inventory, loaded.options, image: loaded.image(node:), judge)
-        case .bundle(let path):
-            let bundle = try BundleFile.bundle(at: path, node: source.node.wanted)
-            guard let sources = try? bundle.readSources() else { return Self.explainer(of: bundle.image, judge) }
-            // Of its own node the image is what was signed.
-            return Self.explainer(
-                of: sources.policy.policies, sources.inventory, sources.policy.options,
-                image: { $0 == bundle.image.node ? bundle.image : sources.policy.image(sources.inventory, node: $0) },
-                judge)
-        case .live:
-            let image = try source.place.onPins { try source.place.loader().activeImage() }
-            guard let image else {
-                Terminal.report(
-                    Refusal("nothing is enforced at \(source.place.pinPath)", hint: "weir status says what is loaded"))
-                throw ExitStatus.refused
-            }
-            return Self.explainer(of: image, judge)
+    private func explanation(_ explainer: FlowExplainer) throws -> FlowExplanation {
+        do {
+            return try explainer.explain(try FlowObject(line: try line()).flow())
+        } catch let error as FlowError {
+            Terminal.complain("weir: error: \(error) [invalid-flow]")
+            throw ExitStatus.invalidInput
         }
     }
 
-    private static func explainer(
-        of policies: PolicySet, _ inventory: Inventory, _ options: PolicyOptions, image: @escaping (String) -> Image,
-        _ judge: @escaping (Image) throws -> any FlowJudge
-    ) -> FlowExplainer {
-        var images: [String: Image] = [:]
-        return FlowExplainer(
-            inventory, hostFirewall: options.hostFirewall,
-            explainer: Explainer(policies: policies, inventory: inventory, options: options),
-            image: { node in
-                if let known = images[node] { return known }
-                let made = image(node)
-                images[node] = made
-                return made
-            }, judge: judge)
-    }
-
-    private static func explainer(
-        of image: Image, _ judge: @escaping (Image) throws -> any FlowJudge
-    ) -> FlowExplainer {
-        FlowExplainer(
-            Inventory(of: image), hostFirewall: image.endpoint(named: Image.hostName) != nil, explainer: nil,
-            image: { _ in image }, judge: judge)
+    private func liveReport() throws -> ExplainReport {
+        try source.place.onLiveImage { maps, live in
+            let explanation: FlowExplanation
+            do {
+                explanation = try self.explanation(JudgedPolicies(image: live.image).flowExplainer)
+            } catch let error as BrokenInvariant {
+                throw Refusal(
+                    "the maps give no answer: \(error)", hint: "weir detach and weir apply make them anew")
+            }
+            let flow = explanation.flow
+            func counted(_ side: FlowExplanation.Side) throws -> LiveSide {
+                try maps.side(
+                    of: side.endpoint, side.direction, local: side.localAddress, peer: side.peerAddress,
+                    protocol: flow.protocol, port: flow.port, decision: side.path.decision)
+            }
+            return ExplainReport(
+                explanation,
+                live: ExplainReport.Live(
+                    revision: live.revision, differences: live.differences, egress: try explanation.egress.map(counted),
+                    ingress: try explanation.ingress.map(counted)))
+        }
     }
 }

@@ -3,13 +3,26 @@ import WeirDiagnostics
 import WeirExplain
 import WeirFlow
 import WeirImage
+import WeirLoader
 import WeirModel
 
 /// What `weir explain` prints.
 struct ExplainReport {
-    private let explanation: FlowExplanation
+    /// What the node adds to an explanation by its maps.
+    struct Live {
+        var revision: UInt64
+        var differences: [MapChange]
+        var egress: LiveSide?
+        var ingress: LiveSide?
+    }
 
-    init(_ explanation: FlowExplanation) { self.explanation = explanation }
+    private let explanation: FlowExplanation
+    private let live: Live?
+
+    init(_ explanation: FlowExplanation, live: Live? = nil) {
+        self.explanation = explanation
+        self.live = live
+    }
 
     // MARK: JSON
 
@@ -68,6 +81,7 @@ struct ExplainReport {
             var backends: [Backend]?
             var changes: [String]?
             var maps: Maps
+            var live: LiveSide?
         }
 
         var from: String
@@ -77,17 +91,21 @@ struct ExplainReport {
         var verdict: String
         var egress: Side?
         var ingress: Side?
+        /// Of the policy that is in force; only of a node.
+        var revision: UInt64?
+        var differences: [MapChange]?
     }
 
     var json: JSON {
         JSON(
             from: explanation.flow.from.description, to: explanation.flow.to.description,
             protocol: explanation.flow.protocol.description, port: explanation.flow.port,
-            verdict: explanation.answer.verdict, egress: explanation.egress.map(Self.json),
-            ingress: explanation.ingress.map(Self.json))
+            verdict: explanation.answer.verdict, egress: explanation.egress.map { Self.json($0, live?.egress) },
+            ingress: explanation.ingress.map { Self.json($0, live?.ingress) }, revision: live?.revision,
+            differences: live?.differences)
     }
 
-    private static func json(_ side: FlowExplanation.Side) -> JSON.Side {
+    private static func json(_ side: FlowExplanation.Side, _ live: LiveSide?) -> JSON.Side {
         JSON.Side(
             endpoint: side.endpoint, node: side.node, address: "\(side.localAddress)", peer: "\(side.peerAddress)",
             peerKind: side.rules?.peerKind, peerName: side.rules?.peerName,
@@ -113,7 +131,7 @@ struct ExplainReport {
             }, changes: side.rules.map { rules in rules.remedies.map { $0.words(rules) } },
             maps: JSON.Maps(
                 endpoint: side.path.endpoint, row: side.path.row, peer: side.path.peer, group: side.path.group,
-                identity: side.path.identity, table: side.path.table, entry: side.path.entry))
+                identity: side.path.identity, table: side.path.table, entry: side.path.entry), live: live)
     }
 
     // MARK: Text
@@ -151,7 +169,26 @@ struct ExplainReport {
         } else {
             lines += text(deciding: side.path.rules, &quotation)
         }
-        return lines + text(side.path)
+        let counted = side.direction == .egress ? live?.egress : live?.ingress
+        return lines + text(side.path) + (counted.map { text($0, side) } ?? [])
+    }
+
+    private func text(_ live: LiveSide, _ side: FlowExplanation.Side) -> [String] {
+        var lines = ["  these rules have counted \(live.rules.text)"]
+        if let drops = live.drops {
+            lines.append(
+                "  the node has dropped \(drops.text) at \(side.direction.rawValue) as policy-"
+                    + "\(side.path.decision.kind.rawValue)")
+        }
+        if live.flows.isEmpty { lines.append("  the node remembers no such flow") }
+        lines += live.flows.map { flow in
+            let age = flow.ageSeconds.map { ", \($0) s old" } ?? ""
+            return "  flow \(flow.local) - \(flow.remote), \(flow.state.rawValue)\(age): egress "
+                + LiveSide.Counter(packets: flow.egressPackets, bytes: flow.egressBytes).text + ", ingress "
+                + LiveSide.Counter(packets: flow.ingressPackets, bytes: flow.ingressBytes).text
+                + (flow.isCurrent ? "" : "; of an earlier policy, its next packet is judged again")
+        }
+        return lines
     }
 
     private func text(_ rules: SideExplanation) -> [String] {
@@ -230,6 +267,10 @@ extension FlowExplanation.Side {
         }
         return "\(name), \(shown)"
     }
+}
+
+extension LiveSide.Counter {
+    fileprivate var text: String { "\(packets) \(packets == 1 ? "packet" : "packets") (\(bytes) bytes)" }
 }
 
 extension Tier {

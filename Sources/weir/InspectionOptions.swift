@@ -69,6 +69,23 @@ extension PlaceOptions {
         }
     }
 
+    /// Reads the maps of the policy in force as they are and runs the body. Says where they differ from what was applied.
+    func onLiveImage<Result>(_ body: (LiveMaps, LiveImage) throws -> Result) throws -> Result {
+        try onMaps { maps in
+            guard let live = try maps.liveImage() else {
+                throw Refusal("nothing is enforced at \(pinPath)", hint: "weir status says what is loaded")
+            }
+            if !live.differences.isEmpty {
+                Terminal.complain(
+                    "weir: warning: the maps are not what was applied; weir detach and weir apply make them anew")
+                for change in live.differences {
+                    for entry in change.entries { Terminal.complain("  \(change.map): \(entry.text)") }
+                }
+            }
+            return try body(maps, live)
+        }
+    }
+
     var nothingLoaded: Refusal {
         Refusal(
             "nothing is loaded at \(pinPath)",

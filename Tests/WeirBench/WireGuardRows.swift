@@ -121,11 +121,11 @@ private final class BenchDevice {
     /// For people.
     private(set) var kind = "the kernel's WireGuard"
     private let name = "weirbench-wg-\(ProcessInfo.processInfo.processIdentifier)"
-    /// Sockets of wireguard-go lie in one directory for all namespaces.
     private let interface = "wgb\(ProcessInfo.processInfo.processIdentifier)"
     private let directory: String
     private let executable: String
-    private var process: BackgroundCommand?
+    private var process: WireGuardProcess?
+    private var sockets: String { directory + "/sockets" }
 
     init() throws {
         let derived = unsafe Array(Self.privateKey.utf8).withUnsafeBytes { text in
@@ -149,12 +149,7 @@ private final class BenchDevice {
         try TestNetwork.run("ip", "netns", "add", name)
         if try attempt(["ip", "-n", name, "link", "add", interface, "type", "wireguard"]).status != 0 {
             kind = "wireguard-go, as this kernel has no WireGuard"
-            process = try BackgroundCommand(["ip", "netns", "exec", name, "wireguard-go", "--foreground", interface])
-            var attempts = 0
-            while try attempts < 500 && attempt(inside(["wg", "show", interface])).status != 0 {
-                attempts += 1
-                usleep(10_000)
-            }
+            process = try WireGuardProcess(interface, in: name, sockets: sockets)
         }
         try TestNetwork.run("ip", "-n", name, "link", "set", interface, "up")
     }
@@ -162,11 +157,12 @@ private final class BenchDevice {
     private func remove() {
         process?.stop()
         _ = try? attempt(["ip", "netns", "del", name])
-        if process != nil { try? FileManager.default.removeItem(atPath: "/var/run/wireguard/\(interface).sock") }
         try? FileManager.default.removeItem(atPath: directory)
     }
 
-    private func inside(_ words: [String]) -> [String] { ["nsenter", "--net=/run/netns/\(name)"] + words }
+    private func inside(_ words: [String]) -> [String] {
+        (process?.entering ?? ["nsenter", "--net=/run/netns/\(name)"]) + words
+    }
 
     private func succeed(_ words: [String]) throws {
         let (status, output) = try attempt(inside(words))
@@ -203,7 +199,7 @@ private final class BenchDevice {
     /// Throws unless the device is what the files say.
     func require(_ files: Files) throws {
         let state = try NetworkNamespace(path: "/run/netns/\(name)").run {
-            try Netlink().wireGuardDevice(interface).device?.state()
+            try Netlink().wireGuardDevice(interface, socketDirectory: sockets).device?.state()
         }
         guard let state, DevicePlan(from: state, to: files.lane).isEmpty else {
             throw Workload.Unsound(description: "\(interface) is not as \(files.text) says")

@@ -219,6 +219,77 @@ struct LiveMapTests {
         }
     }
 
+    /// What explain says, with what differs from run to run replaced.
+    private func steady(_ text: String) -> String {
+        text.replacingOccurrences(of: #", [0-9]+ s old"#, with: ", N s old", options: .regularExpression)
+    }
+
+    private static let question = ["--from", "shop/frontend", "--to", "kube-system/dns", "--port", "53/udp"]
+
+    @Test("explain --live: how the maps answer, what their rules counted, and the flow that is remembered")
+    func explains() async throws {
+        try await onShop { node in
+            try await ask(node)
+            let text = try await node.weir(["explain", "--live"] + Self.question)
+            #expect(text.status == 0)
+            #expect(text.errors.isEmpty)
+            try Golden.expect(steady(text.output), "explain-live.txt")
+            let denied = try await node.weir(
+                ["explain", "--live", "--from", "shop/frontend", "--to", "shop/db", "--port", "5432/tcp"])
+            try Golden.expect(denied.output, "explain-live-deny.txt")
+
+            let object = try #require(
+                try await node.weir(["explain", "--live", "--output", "json"] + Self.question).object)
+            #expect(object["revision"] as? Int == 1)
+            #expect((object["differences"] as? [Any])?.isEmpty == true)
+            let live = try #require((object["egress"] as? [String: Any])?["live"] as? [String: Any])
+            #expect((live["rules"] as? [String: Any])?["packets"] as? Int == 1)
+            let flow = try #require((live["flows"] as? [[String: Any]])?.first)
+            #expect(flow["local"] as? String == "10.7.0.2:4000" && flow["remote"] as? String == "10.7.0.5:53")
+            #expect(flow["isCurrent"] as? Bool == true && flow["state"] as? String == "new")
+
+            #expect(try await node.weir(["apply"] + Weir.shop + ["--allow-localhost", "policy"]).status == 0)
+            let stale = try await node.weir(["explain", "--live"] + Self.question)
+            #expect(stale.output.contains("; of an earlier policy, its next packet is judged again"))
+        }
+    }
+
+    @Test("An entry that somebody changed: explain and diff show it as it is, and say that it is not what was applied")
+    func changedByHand() async throws {
+        try await onShop { node in
+            let same = try await node.weir(["diff", "live"] + Weir.shop.dropFirst())
+            #expect(same.status == 0, "\(same.errors)")
+            #expect(same.errors.isEmpty)
+            #expect(same.output == "no flow changes\n\nno map entry of node-a changes\n")
+            // DNS gets the group of the database.
+            let map = try #require(try await listed(node).first { $0["name"] as? String == "ipcache4" }?["id"] as? Int)
+            let database = try await rows(node, ["map", "lookup", "ipcache4", "10.7.0.4"])
+            let group = try #require(database.first?["group"] as? Int)
+            let dns = try await Machine.shell("bpftool map lookup id \(map) key 10 7 0 5 | grep -c group")
+            #expect(dns == "1\n")
+            let value = try #require(
+                try await bpftool(map).first { $0["key"] as? [String] == ["0x0a", "0x07", "0x00", "0x05"] }?["value"]
+                    as? [String])
+            let changed = ["\(group)", "0", "0", "0"] + value.dropFirst(4)
+            try await Machine.shell(
+                "bpftool map update id \(map) key 10 7 0 5 value \(changed.joined(separator: " "))")
+
+            let outcome = try await node.weir(["explain", "--live"] + Self.question)
+            #expect(outcome.status == 0)
+            #expect(outcome.output.hasPrefix("shop/frontend -> kube-system/dns  53/udp  DENY\n"))
+            #expect(outcome.output.contains("ipcache4 10.7.0.5 -> group \(group),"))
+            #expect(outcome.errors.hasPrefix("weir: warning: the maps are not what was applied"))
+            #expect(outcome.errors.matches(#"(?m)^  ipcache4: ~ 10\.7\.0\.5 -> group \d+ .* => group \d+ "#))
+            let json = try await node.weir(["explain", "--live", "--output", "json"] + Self.question)
+            #expect((json.object?["differences"] as? [Any])?.count == 1)
+
+            let diff = try await node.weir(["diff", "live"] + Weir.shop.dropFirst())
+            #expect(diff.status == 2)
+            #expect(diff.output.contains("+ shop/frontend -> kube-system/dns  53/udp (IPv4 only)"), "\(diff.output)")
+            #expect(diff.errors.contains("the maps are not what was applied"))
+        }
+    }
+
     @Test("Where nothing is loaded: status 3, and what to do")
     func nothingLoaded() async throws {
         try await ThrowawayNode.use { node in

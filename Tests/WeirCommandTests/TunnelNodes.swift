@@ -9,7 +9,7 @@ final class TunnelNodes {
     static let names = ["node-a", "node-b"]
 
     private let base = "weirwg-\(ProcessInfo.processInfo.processIdentifier)-\(UInt32.random(in: 0..<1_000_000))"
-    private var devices: [BackgroundCommand] = []
+    private var devices: [WireGuardProcess] = []
     private var transcript = ""
     /// What the inventory publishes.
     var keys: [String: String] = [:]
@@ -61,17 +61,7 @@ final class TunnelNodes {
 
     /// Runs wireguard-go, with a directory of sockets of its own.
     func startDevice(_ node: String, _ name: String = "weir-wg0") throws {
-        devices.append(
-            try BackgroundCommand([
-                "ip", "netns", "exec", namespace(node), "unshare", "--mount", "sh", "-c",
-                "mkdir -p /var/run/wireguard; mount --bind \(sockets(node)) /var/run/wireguard; "
-                    + "exec wireguard-go --foreground \(name)",
-            ]))
-        for _ in 0..<250 {
-            if FileManager.default.fileExists(atPath: "\(sockets(node))/\(name).sock") { return }
-            usleep(20_000)
-        }
-        throw CommandFailure(description: "wireguard-go did not start")
+        devices.append(try WireGuardProcess(name, in: namespace(node), sockets: sockets(node)))
     }
 
     // MARK: Inventory

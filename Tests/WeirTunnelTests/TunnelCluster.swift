@@ -20,8 +20,7 @@ let kernelHasWireGuard =
 final class TunnelCluster {
     let base: String
     let count: Int
-    /// Of wireguard-go.
-    private var processes: [String: BackgroundCommand] = [:]
+    private var processes: [String: WireGuardProcess] = [:]
     /// What the inventory says of a node beyond its addresses.
     var published: [Int: (key: PublicKey?, next: PublicKey?)] = [:]
 
@@ -136,16 +135,7 @@ final class TunnelCluster {
     func startDevice(_ number: Int, lane: Int = 0) throws {
         guard !kernelHasWireGuard else { return }
         let name = "weir-wg\(lane)"
-        processes["\(number)/\(lane)"] = try BackgroundCommand([
-            "ip", "netns", "exec", node(number), "unshare", "--mount", "sh", "-c",
-            "mkdir -p /var/run/wireguard; mount --bind \(sockets(number)) /var/run/wireguard; "
-                + "exec wireguard-go --foreground \(name)",
-        ])
-        for _ in 0..<250 {
-            if FileManager.default.fileExists(atPath: "\(sockets(number))/\(name).sock") { return }
-            usleep(20_000)
-        }
-        throw CommandFailure(description: "wireguard-go did not start")
+        processes["\(number)/\(lane)"] = try WireGuardProcess(name, in: node(number), sockets: sockets(number))
     }
 
     /// The device is gone when this returns, and everything that the kernel knew of it.
@@ -168,8 +158,7 @@ final class TunnelCluster {
         var words = ["ip", "netns", "exec", node(number)]
         if !kernelHasWireGuard {
             guard let process = processes["\(number)/\(lane)"] else { return [] }
-            let namespaces = "/proc/\(process.processID)/ns"
-            words = ["nsenter", "--mount=\(namespaces)/mnt", "--net=\(namespaces)/net"]
+            words = process.entering
         }
         let (status, text) = try attempt(words + ["wg", "show", "weir-wg\(lane)", "dump"])
         guard status == 0 else { throw CommandFailure(description: text) }
