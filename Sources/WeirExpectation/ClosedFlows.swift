@@ -42,7 +42,7 @@ struct ClosedFlows {
             uncovered(piece.ports, by: flows.flatMap { $0.ports(of: piece) }).map { ports in
                 var hole = piece
                 hole.ports = ports
-                return (hole, "is allowed, and no flow of the file says so")
+                return (hole, "is allowed, and no flow of its document says so")
             }
         }
     }
