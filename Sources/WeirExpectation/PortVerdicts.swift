@@ -111,8 +111,5 @@ final class VerdictRegister {
     }
 
     /// `path:line`, sorted, each once.
-    func places(_ ruling: Ruling) -> [String] {
-        var seen: Set<String> = []
-        return rules[ruling.rules].map(\.location).sorted().map(\.lineDescription).filter { seen.insert($0).inserted }
-    }
+    func places(_ ruling: Ruling) -> [String] { rules[ruling.rules].places }
 }

@@ -126,9 +126,7 @@ package struct Image: Hashable, Sendable {
     /// The rules behind a decision, as `path:line`, sorted; empty for "no rule".
     package func ruleLocations(_ rule: RuleID) -> [String] {
         guard Int(rule.rawValue) < attributions.count else { return [] }
-        var seen: Set<String> = []
-        return attributions[Int(rule.rawValue)].map(\.location).sorted().map(\.lineDescription)
-            .filter { seen.insert($0).inserted }
+        return attributions[Int(rule.rawValue)].places
     }
 
     package func endpoint(named name: String) -> EndpointRecord? { endpoints.first { $0.name == name } }

@@ -157,6 +157,14 @@ extension RuleOrigin: Comparable {
     }
 }
 
+extension Sequence<RuleOrigin> {
+    /// `path:line`, sorted by place, each once: the form in which verdicts name rules.
+    package var places: [String] {
+        var seen: Set<String> = []
+        return map(\.location).sorted().map(\.lineDescription).filter { seen.insert($0).inserted }
+    }
+}
+
 extension RuleOrigin: CustomStringConvertible {
     /// `CiliumNetworkPolicy shop/api spec.ingress[0]`
     package var description: String {

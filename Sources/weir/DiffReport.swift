@@ -59,7 +59,7 @@ struct DiffReport {
     }
 
     private static func side(_ ruling: SideRuling) -> JSON.Side {
-        JSON.Side(side: ruling.side, verdict: ruling.verdict, rules: ruling.places)
+        JSON.Side(side: ruling.side, verdict: ruling.verdict, rules: ruling.rules.places)
     }
 
     // MARK: Text
@@ -126,16 +126,10 @@ struct DiffReport {
 }
 
 extension SideRuling {
-    /// `path:line`, sorted, each once.
-    fileprivate var places: [String] {
-        var seen: Set<String> = []
-        return rules.map(\.location).sorted().map(\.lineDescription).filter { seen.insert($0).inserted }
-    }
-
     fileprivate var text: String {
         let verdict = verdict == .none ? "not judged" : verdict.rawValue
-        let rules = places.isEmpty ? "" : " by \(places.joined(separator: ", "))"
-        return "\(side.rawValue) \(verdict)\(rules)"
+        let by = rules.places.isEmpty ? "" : " by \(rules.places.joined(separator: ", "))"
+        return "\(side.rawValue) \(verdict)\(by)"
     }
 }
 

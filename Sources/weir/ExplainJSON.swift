@@ -107,7 +107,7 @@ extension ExplainReport {
             backends: side.rules?.backends.map {
                 JSON.Backend(
                     address: "\($0.address)", port: $0.port, verdict: $0.decider.kind.rawValue,
-                    rules: $0.decider.places)
+                    rules: $0.decider.rules.places)
             }, changes: side.rules.map { rules in rules.remedies.map { $0.words(rules) } },
             maps: JSON.Maps(
                 endpoint: side.path.endpoint, row: side.path.row, peer: side.path.peer, group: side.path.group,

@@ -106,7 +106,7 @@ struct ExplainReport {
             }
         }
         for backend in rules.backends {
-            let places = backend.decider.places
+            let places = backend.decider.rules.places
             lines.append(
                 "  backend \(backend.address) port \(backend.port): \(backend.decider.kind.rawValue)"
                     + (places.isEmpty ? "" : " by \(places.joined(separator: ", "))"))
@@ -171,14 +171,6 @@ extension Tier {
     }
 }
 
-extension SideExplanation.Decider {
-    /// `path:line`, sorted, each once.
-    var places: [String] {
-        var seen: Set<String> = []
-        return rules.map(\.location).sorted().map(\.lineDescription).filter { seen.insert($0).inserted }
-    }
-}
-
 extension SideExplanation.Remedy {
     func words(_ side: SideExplanation) -> String {
         let subject = side.question.subject
@@ -186,7 +178,7 @@ extension SideExplanation.Remedy {
         func place(_ rule: RuleOrigin) -> String { rule.location.lineDescription }
         switch self {
         case .remove(let rules, let leaves):
-            let rest = leaves.places.isEmpty ? "" : " by \(leaves.places.joined(separator: ", "))"
+            let rest = leaves.rules.places.isEmpty ? "" : " by \(leaves.rules.places.joined(separator: ", "))"
             return "without \(rules.map(place).joined(separator: ", ")), which leaves \(leaves.kind.rawValue)\(rest)"
         case .widenPeers(let rule): return "\(place(rule)) with this peer among its peers"
         case .widenPorts(let rule): return "\(place(rule)) with this port among its ports"

@@ -20,9 +20,17 @@ struct JudgedPolicies {
         self.init(sources.policies, sources.inventory, sources.options, image: sources.image(node:))
     }
 
-    /// A bundle: its sources where it has them, and for its own node the image that was signed.
+    /// A bundle: its sources where it has them, and for its own node the image that was signed. Sources that this weir
+    /// cannot read are said, and the image answers alone.
     init(_ bundle: NodeBundle) {
-        guard let sources = try? bundle.readSources() else {
+        let read: (policy: KeptPolicy, inventory: Inventory)?
+        do { read = try bundle.readSources() } catch {
+            Terminal.complain(
+                "weir: warning: the bundle's sources cannot be read, so its maps answer alone: \(error); compile it again "
+                    + "with this weir")
+            read = nil
+        }
+        guard let sources = read else {
             self.init(image: bundle.image)
             return
         }
