@@ -71,6 +71,7 @@ let package = Package(
                 .product(name: "Crypto", package: "swift-crypto"),
             ],
             swiftSettings: strict),
+        .target(name: "WeirCNI", dependencies: ["WeirModel"], swiftSettings: strict),
         .target(name: "WeirFlow", dependencies: ["WeirSyntax", "WeirModel", "WeirImage"], swiftSettings: strict),
         .target(
             name: "WeirEmulator", dependencies: ["WeirABI", "WeirImage", "WeirMaps", "WeirFlow", "WeirModel"],
@@ -130,8 +131,10 @@ let package = Package(
             dependencies: [
                 "CStart", "WeirABI", "WeirDiagnostics", "WeirSyntax", "WeirModel", "WeirPolicy", "WeirInventory",
                 "WeirMaps",
-                "WeirImage", "WeirCompiler", "WeirLint", "WeirDiff", "WeirWireGuard", "WeirBundle", "WeirFlow",
-                "WeirEmulator", "WeirExpectation", "WeirExplain", "WeirInspect", "WeirKernel", "WeirLoader",
+                "WeirImage", "WeirCompiler", "WeirLint", "WeirDiff", "WeirWireGuard", "WeirBundle", "WeirCNI",
+                "WeirFlow",
+                "WeirEmulator", "WeirExpectation", "WeirExplain", "WeirInspect", "WeirKernel", "WeirNetlink",
+                "WeirLoader",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ],
@@ -249,6 +252,8 @@ let package = Package(
                 .product(name: "Crypto", package: "swift-crypto"),
             ],
             swiftSettings: strict),
+        .testTarget(
+            name: "WeirCNITests", dependencies: ["WeirCNI", "WeirModel", "WeirTestSupport"], swiftSettings: strict),
         .testTarget(
             name: "WeirLoaderTests",
             dependencies: [

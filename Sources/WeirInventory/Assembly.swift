@@ -2,11 +2,6 @@ internal import WeirDiagnostics
 internal import WeirModel
 internal import WeirSyntax
 
-/// Labels that weir derives; a pod must not be able to give them to itself.
-func isDerivedLabel(_ key: String) -> Bool {
-    key == WellKnownLabel.namespace || key.hasPrefix("io.cilium.k8s.")
-}
-
 /// Puts together what the documents say, and checks what only shows over all of them.
 struct Assembly {
     private let options: InventoryOptions
