@@ -9,9 +9,15 @@ package struct Plugin {
         /// For standard output; nil for an operation that answers by its status alone.
         package var output: JSONValue?
         /// For people, on standard error.
-        package var remarks: [String] = []
+        package var remarks: [String]
         /// 0 or 1.
-        package var status: Int32 = 0
+        package var status: Int32
+
+        package init(output: JSONValue? = nil, remarks: [String] = [], status: Int32 = 0) {
+            self.output = output
+            self.remarks = remarks
+            self.status = status
+        }
     }
 
     private let surroundings: any Surroundings

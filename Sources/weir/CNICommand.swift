@@ -33,7 +33,7 @@ struct CNICommand: ParsableCommand {
             JSON object). A pod of which nobody says labels stays denied.
             The exit status is CNI's: 0, or 1 with an error in JSON on standard output.
 
-            Example: echo '{"cniVersion": "1.0.0"}' | CNI_COMMAND=VERSION weir cni
+            Example: weir cni <configuration.json   (with CNI_COMMAND=STATUS in the environment)
             """)
 
     func run() throws { throw ExitCode(Self.answer()) }
