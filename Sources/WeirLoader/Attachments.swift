@@ -2,11 +2,6 @@ internal import WeirKernel
 internal import WeirModel
 internal import WeirNetlink
 
-/// How a program is held on its hook.
-package enum AttachKind: String, Hashable, Sendable, Codable, CaseIterable {
-    case tcx, clsact
-}
-
 /// What the kernel runs for us now.
 struct Attachment: Hashable {
     var kind: AttachKind
