@@ -124,6 +124,15 @@ let package = Package(
                 .product(name: "SystemPackage", package: "swift-system"),
             ],
             swiftSettings: strict),
+        // What is to be in force on a node, from all that anybody told it.
+        .target(
+            name: "WeirNode",
+            dependencies: [
+                "WeirDiagnostics", "WeirSyntax", "WeirModel", "WeirInventory", "WeirImage", "WeirCompiler",
+                "WeirBundle",
+                "WeirLoader",
+            ],
+            swiftSettings: strict),
         // What the Swift runtime wants of /proc.
         .target(name: "CStart"),
         .executableTarget(
@@ -134,7 +143,7 @@ let package = Package(
                 "WeirImage", "WeirCompiler", "WeirLint", "WeirDiff", "WeirWireGuard", "WeirBundle", "WeirCNI",
                 "WeirFlow",
                 "WeirEmulator", "WeirExpectation", "WeirExplain", "WeirInspect", "WeirKernel", "WeirNetlink",
-                "WeirLoader",
+                "WeirLoader", "WeirNode",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ],

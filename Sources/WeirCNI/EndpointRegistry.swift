@@ -2,7 +2,8 @@ package import WeirModel
 
 /// What a node was told of the endpoints that live on it, and what it does about them.
 package protocol EndpointRegistry {
-    /// Denies everything at the interface, writes the registration, puts it in force, and lets the interface go if that worked.
+    /// Denies everything at the interface, writes the registration, puts it in force, and lets the interface go if that
+    /// worked. One that is in force already stays untouched: a runtime that never heard our answer asks again.
     func register(_ registration: Registration) throws -> Admission
     /// What is known under no such key is nothing to do.
     func unregister(_ keys: [Registration.Key]) throws
@@ -11,16 +12,6 @@ package protocol EndpointRegistry {
     func check(_ registration: Registration) throws
     /// Why a pod that comes now could not be served; nil if it could.
     func readiness() throws -> String?
-}
-
-/// What became of an endpoint that was registered.
-package enum Admission: Hashable, Sendable {
-    /// It is judged by the policy in force.
-    case published
-    /// Everything of it is dropped.
-    case denied(reason: String)
-    /// Nothing of it is dropped, because the node was opened on purpose.
-    case open(reason: String)
 }
 
 /// What the plugin asks of the machine beside the registry.

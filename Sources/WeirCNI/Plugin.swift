@@ -84,10 +84,6 @@ package struct Plugin {
     {
         let registration = try registration(of: attachment, settings)
         var answer = Answer(output: attachment.previous.answer)
-        // A runtime that never heard our answer asks again: what is in force stays untouched.
-        if try registry.registrations().contains(registration), (try? registry.check(registration)) != nil {
-            return answer
-        }
         switch try registry.register(registration) {
         case .published: break
         case .denied(let reason): answer.remarks = ["\(registration.qualifiedName) is denied everything: \(reason)"]

@@ -51,3 +51,13 @@ package struct Registration: Hashable, Sendable, Codable {
     /// `namespace/name`.
     package var qualifiedName: String { "\(namespace)/\(name)" }
 }
+
+/// Whether a registered endpoint may speak.
+package enum Admission: Hashable, Sendable {
+    /// Under the policy in force.
+    case published
+    /// Nothing passes at its interface.
+    case denied(reason: String)
+    /// Everything does, because somebody opened the node.
+    case open(reason: String)
+}

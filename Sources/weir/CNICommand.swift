@@ -6,6 +6,7 @@ import WeirInventory
 import WeirLoader
 import WeirModel
 import WeirNetlink
+import WeirNode
 import WeirSyntax
 
 struct CNICommand: ParsableCommand {
@@ -110,25 +111,47 @@ private struct Node: Surroundings {
 
 /// The endpoints that live on this node.
 private struct NodeRegistry: EndpointRegistry {
-    var settings: Settings
+    private let node: NodeOperator
 
-    private var notYet: CNIError {
-        CNIError(.nodeRefused, "this weir cannot register endpoints yet (\(settings.stateDirectory))")
+    init(settings: Settings) {
+        var options = Loader.Options()
+        options.pinPath = settings.pinPath
+        options.stateDirectory = settings.stateDirectory
+        options.lockTimeout = .milliseconds(Int64(settings.timeout * 1000))
+        node = NodeOperator(options)
     }
 
-    func register(_ registration: Registration) throws -> Admission { throw notYet }
-    func unregister(_ keys: [Registration.Key]) throws { throw notYet }
-    func registrations() throws -> [Registration] { throw notYet }
-    func check(_ registration: Registration) throws { throw notYet }
-    func readiness() throws -> String? { throw notYet }
-}
+    /// What could not be added stays denied: the runtime adds it again, or deletes it.
+    func register(_ registration: Registration) throws -> Admission {
+        try telling { () throws(LoaderError) in try node.register(registration, isUndone: false) }
+    }
 
-/// What the loader refused, as the runtime is told of it.
-extension CNIError {
-    init(_ error: LoaderError) {
-        switch error {
-        case .locked: self.init(.tryAgainLater, error.description)
-        default: self.init(.nodeRefused, error.description, details: Refusal.rootHint)
+    func unregister(_ keys: [Registration.Key]) throws {
+        _ = try telling { () throws(LoaderError) in try node.unregister(keys) }
+    }
+
+    func registrations() throws -> [Registration] {
+        try telling { () throws(LoaderError) in try node.registrations() }
+    }
+
+    func check(_ registration: Registration) throws {
+        let problem = try telling { () throws(LoaderError) in try node.problem(of: registration) }
+        if let problem {
+            throw CNIError(.notInForce, problem, details: "weir doctor says more; weir apply repairs")
+        }
+    }
+
+    func readiness() throws -> String? { try telling { () throws(LoaderError) in try node.readiness() } }
+
+    /// What the loader refuses, as the runtime is told of it.
+    private func telling<Result>(_ body: () throws(LoaderError) -> Result) throws(CNIError) -> Result {
+        do {
+            return try body()
+        } catch {
+            switch error {
+            case .locked, .pending: throw CNIError(.tryAgainLater, error.description)
+            default: throw CNIError(.nodeRefused, error.description, details: Refusal.rootHint)
+            }
         }
     }
 }

@@ -135,7 +135,7 @@ struct AnswerTests {
         }
         let environment = Bench.place.merging(["CNI_COMMAND": "ADD"]) { $1 }
         #expect(busy.answer(environment: environment) { Array(Self.add.utf8) }.code == 11)
-        bench.registry.faultAt = 1
+        bench.registry.faultAt = 0
         let answer = bench.run("ADD", Self.add)
         #expect(answer.code == 102)
         #expect(answer.message == "register failed")

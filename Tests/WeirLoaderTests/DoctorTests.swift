@@ -265,6 +265,21 @@ struct DoctorTests {
         #expect(neighbour.interface == "veth-3" && neighbour.direction == .egress && neighbour.kind == .clsact)
     }
 
+    @Test("a quarantine in front of ours is named and is no finding", arguments: [AttachKind.tcx, .clsact])
+    func quarantine(kind: AttachKind) throws {
+        let fixture = try LoaderFixture(kind == .tcx ? .tcx : .clsact)
+        let place = fixture.place
+        _ = try place.apply(Self.image)
+        let report = try place.onNode {
+            let interface = try #require(try Netlink().interface(named: "veth-3"))
+            try Quarantine.impose(on: interface.index, kind: kind)
+            return try place.loader().examine()
+        }
+        #expect(report.findings == [])
+        #expect(report.neighbours.map(\.name) == ["weir_quarantine", "weir_quarantine"])
+        #expect(report.neighbours.allSatisfy { $0.isBefore && $0.kind == kind })
+    }
+
     @Test("what the kernel lacks is named: helpers and programs that it refuses")
     func features() throws {
         let fixture = try LoaderFixture()
