@@ -3,8 +3,8 @@ extension Loader {
     func examineLocal(_ report: inout DoctorReport) throws {
         let survey = try AttachmentSurvey(layout, ownPrograms: try PinnedSet.programIDs(layout))
         let local: LocalStatus
-        do { local = try localStatus(judged: Set(survey.attached.keys.map(\.interface))) } catch
-            LoaderError.refused(let reason, let hint)
+        do { local = try localStatus(judged: Set(survey.attached.keys.map(\.interface))) } catch LoaderError.refused(
+            let reason, let hint)
         {
             report.add(.error, .stateDamaged, reason, remedy: hint)
             return

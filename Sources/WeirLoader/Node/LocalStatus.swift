@@ -59,11 +59,13 @@ extension Loader {
                 endpoint: entry.endpoint, reason: entry.reason,
                 packets: found.hooks.reduce(0) { $0 + $1.packets }, bytes: found.hooks.reduce(0) { $0 + $1.bytes })
         }
-        let own = try netlink.defaultRouteInterfaces().union(try netlink.addresses().filter {
-            !$0.address.isLinkLocal
-        }.map(\.interface))
+        let own = try netlink.defaultRouteInterfaces().union(
+            try netlink.addresses().filter {
+                !$0.address.isLinkLocal
+            }.map(\.interface))
         let known = judged.union(own).union(denied.map(\.index))
-        status.unjudgedInterfaces = interfaces
+        status.unjudgedInterfaces =
+            interfaces
             .filter { $0.isPairEnd && $0.peerNamespaceID != nil && !known.contains($0.index) }.map(\.name).sorted()
         return status
     }
