@@ -69,7 +69,7 @@ package struct NetworkNamespace: ~Copyable {
                 }, Unmanaged.passUnretained(errand).toOpaque())
             // The check that the closure has not escaped has the length of this file's path in it, which no prefix map
             // changes: without a name of its own the executable would depend on the folder that it was built in.
-            #sourceLocation(file:"NetworkNamespace.swift",line:73)
+            #sourceLocation(file:"NetworkNamespace",line:73)
         }
         #sourceLocation()
         guard result == 0, let outcome else {

@@ -64,7 +64,7 @@ func withYAMLEvents<Result>(
             }, Unmanaged.passUnretained(feed).toOpaque())
         return body { () throws(YAMLFailure) in try unsafe nextEvent(parser, feed) }
         // As in NetworkNamespace: else the executable would depend on the folder that it was built in.
-        #sourceLocation(file:"YAMLEvents.swift",line:68)
+        #sourceLocation(file:"YAMLEvents",line:68)
     }
     #sourceLocation()
 }
