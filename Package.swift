@@ -123,6 +123,15 @@ let package = Package(
                 .product(name: "SystemPackage", package: "swift-system"),
             ],
             swiftSettings: strict),
+        // What is to be in force on a node, from all that anybody told it.
+        .target(
+            name: "WeirNode",
+            dependencies: [
+                "WeirDiagnostics", "WeirSyntax", "WeirModel", "WeirInventory", "WeirImage", "WeirCompiler",
+                "WeirBundle",
+                "WeirLoader",
+            ],
+            swiftSettings: strict),
         // What the Swift runtime wants of /proc.
         .target(name: "CStart"),
         .executableTarget(
@@ -131,7 +140,7 @@ let package = Package(
                 "CStart", "WeirABI", "WeirDiagnostics", "WeirSyntax", "WeirModel", "WeirPolicy", "WeirInventory",
                 "WeirMaps",
                 "WeirImage", "WeirCompiler", "WeirLint", "WeirDiff", "WeirWireGuard", "WeirBundle", "WeirFlow",
-                "WeirEmulator", "WeirExpectation", "WeirExplain", "WeirInspect", "WeirKernel", "WeirLoader",
+                "WeirEmulator", "WeirExpectation", "WeirExplain", "WeirInspect", "WeirKernel", "WeirLoader", "WeirNode",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ],

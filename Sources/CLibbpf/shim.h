@@ -149,21 +149,33 @@ static inline int weir_link_info(int fd, struct weir_link_info *out)
 	return 0;
 }
 
+static inline enum bpf_attach_type weir_tcx_hook(int egress_hook)
+{
+	return (enum bpf_attach_type)(egress_hook ? WEIR_BPF_TCX_EGRESS : WEIR_BPF_TCX_INGRESS);
+}
+
 /* Inserts at the head of the chain. */
 static inline int weir_tcx_link_create(int program_fd, __u32 ifindex, int egress_hook)
 {
 	LIBBPF_OPTS(bpf_link_create_opts, opts, .flags = WEIR_BPF_F_BEFORE);
-	return bpf_link_create(program_fd, (int)ifindex,
-			       (enum bpf_attach_type)(egress_hook ? WEIR_BPF_TCX_EGRESS : WEIR_BPF_TCX_INGRESS),
-			       &opts);
+	return bpf_link_create(program_fd, (int)ifindex, weir_tcx_hook(egress_hook), &opts);
+}
+
+/* Likewise, but without a link: the program stays until it is detached or the device goes. */
+static inline int weir_tcx_attach(int program_fd, __u32 ifindex, int egress_hook)
+{
+	return bpf_prog_attach(program_fd, (int)ifindex, weir_tcx_hook(egress_hook), WEIR_BPF_F_BEFORE);
+}
+
+static inline int weir_tcx_detach(int program_fd, __u32 ifindex, int egress_hook)
+{
+	return bpf_prog_detach2(program_fd, (int)ifindex, weir_tcx_hook(egress_hook));
 }
 
 static inline int weir_tcx_query(__u32 ifindex, int egress_hook, __u32 *program_ids, __u32 *count)
 {
 	__u32 flags = 0;
-	return bpf_prog_query((int)ifindex,
-			      (enum bpf_attach_type)(egress_hook ? WEIR_BPF_TCX_EGRESS : WEIR_BPF_TCX_INGRESS), 0,
-			      &flags, program_ids, count);
+	return bpf_prog_query((int)ifindex, weir_tcx_hook(egress_hook), 0, &flags, program_ids, count);
 }
 
 static inline int weir_tc_hook_create(__u32 ifindex)

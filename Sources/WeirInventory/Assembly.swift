@@ -7,6 +7,25 @@ func isDerivedLabel(_ key: String) -> Bool {
     key == WellKnownLabel.namespace || key.hasPrefix("io.cilium.k8s.")
 }
 
+/// An endpoint's own labels and those that its place gives it.
+func endpointLabels(
+    _ own: [String: String], namespace: String, namespaceLabels: [String: String], serviceAccount: String,
+    clusterName: String
+) -> LabelSet {
+    func label(_ key: String, _ value: String) -> Label {
+        Label(source: WellKnownLabel.kubernetesSource, key: key, value: value)
+    }
+    var namespaceLabels = namespaceLabels
+    namespaceLabels[WellKnownLabel.namespaceName] = namespace
+    return LabelSet(
+        own.map { label($0.key, $0.value) }
+            + namespaceLabels.map { label(WellKnownLabel.namespaceLabelsPrefix + $0.key, $0.value) }
+            + [
+                label(WellKnownLabel.namespace, namespace), label(WellKnownLabel.serviceAccount, serviceAccount),
+                label(WellKnownLabel.cluster, clusterName),
+            ])
+}
+
 /// Puts together what the documents say, and checks what only shows over all of them.
 struct Assembly {
     private let options: InventoryOptions
@@ -57,26 +76,17 @@ struct Assembly {
         if documentsAreSound { checkSlices(&diagnostics) }
         return Inventory(
             endpoints: endpoints.map(endpoint), nodes: nodes.values.map(node) + nodesWithoutDocument,
-            kubeAPIServerAddresses: kubeAPIServerAddresses, services: joinedServices, skipped: skipped)
+            kubeAPIServerAddresses: kubeAPIServerAddresses, services: joinedServices,
+            namespaces: namespaces.mapValues { $0.filter { $0.key != WellKnownLabel.namespaceName } }, skipped: skipped)
     }
 
     private func endpoint(_ draft: EndpointDraft) -> Endpoint {
-        func label(_ key: String, _ value: String) -> Label {
-            Label(source: WellKnownLabel.kubernetesSource, key: key, value: value)
-        }
-        var namespaceLabels = namespaces[draft.namespace] ?? [:]
-        namespaceLabels[WellKnownLabel.namespaceName] = draft.namespace
-        let labels =
-            draft.labels.map { label($0.key, $0.value) }
-            + namespaceLabels.map { label(WellKnownLabel.namespaceLabelsPrefix + $0.key, $0.value) }
-            + [
-                label(WellKnownLabel.namespace, draft.namespace),
-                label(WellKnownLabel.serviceAccount, draft.serviceAccount),
-                label(WellKnownLabel.cluster, options.clusterName),
-            ]
         return Endpoint(
             namespace: draft.namespace, name: draft.name, node: draft.node?.text ?? "",
-            addresses: draft.addresses.map(\.address), labels: LabelSet(labels), ports: draft.ports,
+            addresses: draft.addresses.map(\.address),
+            labels: endpointLabels(
+                draft.labels, namespace: draft.namespace, namespaceLabels: namespaces[draft.namespace] ?? [:],
+                serviceAccount: draft.serviceAccount, clusterName: options.clusterName), ports: draft.ports,
             attachment: draft.attachment, isAudited: draft.isAudited, location: draft.location)
     }
 

@@ -47,9 +47,11 @@ package struct ReducedInventory {
                     "KubeAPIServer", metadata: [("name", .text("kubernetes"))],
                     spec: [("addresses", Self.list(inventory.kubeAPIServerAddresses))]))
         }
-        documents += namespaceLabels.map { name, labels in
-            Self.document("Namespace", metadata: [("name", .text(name)), ("labels", Self.labels(labels))], spec: nil)
-        }
+        // Of a namespace without labels its endpoints say enough.
+        let inhabited = Set(inventory.endpoints.map(\.namespace))
+        documents += inventory.namespaces.filter { !$0.value.isEmpty || !inhabited.contains($0.key) }
+            .sorted { $0.key < $1.key }
+            .map { Self.document("Namespace", metadata: Self.metadata($0.key, $0.value), spec: nil) }
         documents += inventory.nodes.map(Self.document)
         documents += inventory.services.map(Self.document)
         documents += inventory.endpoints.map(Self.document)
@@ -138,19 +140,5 @@ package struct ReducedInventory {
 
     private static func list(_ values: [some CustomStringConvertible]) -> WrittenValue {
         .list(values.map { .text($0.description) })
-    }
-
-    /// Labels that namespaces give their endpoints, without the one that every namespace has.
-    private var namespaceLabels: [(name: String, labels: [String: String])] {
-        var found: [String: [String: String]] = [:]
-        for endpoint in inventory.endpoints where found[endpoint.namespace] == nil {
-            var labels: [String: String] = [:]
-            for label in endpoint.labels.labels where label.key.hasPrefix(WellKnownLabel.namespaceLabelsPrefix) {
-                labels[String(label.key.dropFirst(WellKnownLabel.namespaceLabelsPrefix.count))] = label.value
-            }
-            labels[WellKnownLabel.namespaceName] = nil
-            found[endpoint.namespace] = labels
-        }
-        return found.filter { !$0.value.isEmpty }.sorted { $0.key < $1.key }.map { ($0.key, $0.value) }
     }
 }

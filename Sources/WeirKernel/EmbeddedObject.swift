@@ -1,15 +1,21 @@
 internal import CLibbpf
 internal import WeirObjects
 
-/// The prebuilt datapath that this executable carries.
+/// The prebuilt programs that this executable carries.
 package enum EmbeddedObject {
-    /// An ELF file for `BPFObject`.
+    /// The datapath: an ELF file for `BPFObject`.
     package static var bytes: [UInt8] {
         // SAFETY: both answers are constants of the executable and belong together.
         unsafe Array(UnsafeBufferPointer(start: weir_object_bytes(), count: Int(weir_object_size())))
     }
 
-    /// JSON: ABI version, toolchain, digests of the object and of its sources.
+    /// The program of `Quarantine`, likewise.
+    package static var quarantine: [UInt8] {
+        // SAFETY: both answers are constants of the executable and belong together.
+        unsafe Array(UnsafeBufferPointer(start: weir_quarantine_bytes(), count: Int(weir_quarantine_size())))
+    }
+
+    /// JSON: ABI version, toolchain, digests of the objects and of their sources.
     package static var manifest: String {
         // SAFETY: both answers are constants of the executable and belong together.
         unsafe String(

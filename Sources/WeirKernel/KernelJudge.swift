@@ -110,6 +110,9 @@ package enum ProgramName {
     /// Attached nowhere: the programs' clock.
     package static let readTick = "weir_read_tick"
 
+    /// Drops everything; of an object of its own.
+    package static let quarantine = "weir_quarantine"
+
     /// Those that judge packets.
     package static let judging = [fromEndpoint, fromEndpointL3, toEndpoint, toEndpointL3]
 

@@ -78,6 +78,11 @@ extension Direction {
     var usesEgressHook: Int32 { self == .ingress ? 1 : 0 }
 }
 
+/// How a program is held on its hook.
+package enum AttachKind: String, Hashable, Sendable, Codable, CaseIterable {
+    case tcx, clsact
+}
+
 /// A tcx link (kernel 6.6): a program on an interface's hook, at the head of the chain when created.
 /// Dropping the handle detaches only what is not pinned.
 package struct TCXLink: ~Copyable {
@@ -156,8 +161,10 @@ package enum ClassicFilter {
     /// Early, because the first filter that does not say "next" hides the others, but not first: 1 is what other
     /// tools take.
     package static let priority: UInt32 = 7
-    /// "weir" in ASCII.
+    /// "weir" in ASCII: the policy's program.
     package static let handle: UInt32 = 0x7765_6972
+    /// "weiq": the quarantine's.
+    package static let quarantineHandle: UInt32 = 0x7765_6971
 
     /// false where clsact (or ingress) was there already.
     package static func createQdisc(interface: UInt32) throws(KernelError) -> Bool {
@@ -179,21 +186,28 @@ package enum ClassicFilter {
 
     /// EEXIST where the handle is taken and `replacing` is false.
     package static func attach(
-        _ program: borrowing Program, interface: UInt32, direction: Direction, replacing: Bool
+        _ program: borrowing Program, interface: UInt32, direction: Direction, handle: UInt32 = handle, replacing: Bool
     ) throws(KernelError) {
         let raw = program.descriptor.raw
         let (result, log) = LibbpfMessages.capture {
             weir_tc_attach(interface, direction.usesEgressHook, raw, handle, priority, replacing ? 1 : 0)
         }
         guard result == 0 else {
+            let hint: String? =
+                switch result {
+                case -EEXIST: "another filter has priority \(priority) and our handle"
+                case -ENODEV: "the interface is gone"
+                default: nil
+                }
             throw KernelError(
-                "attach (clsact)", "\(program.name) to interface \(interface)", result: result,
-                hint: result == -EEXIST ? "another filter has priority \(priority) and our handle" : nil, log: log)
+                "attach (clsact)", "\(program.name) to interface \(interface)", result: result, hint: hint, log: log)
         }
     }
 
     /// false where it was not there.
-    package static func detach(interface: UInt32, direction: Direction) throws(KernelError) -> Bool {
+    package static func detach(
+        interface: UInt32, direction: Direction, handle: UInt32 = handle
+    ) throws(KernelError) -> Bool {
         let (result, log) = LibbpfMessages.capture {
             weir_tc_detach(interface, direction.usesEgressHook, handle, priority)
         }
@@ -205,7 +219,9 @@ package enum ClassicFilter {
     }
 
     /// The id of the program under our priority and handle; nil where there is none.
-    package static func attachedProgram(interface: UInt32, direction: Direction) throws(KernelError) -> UInt32? {
+    package static func attachedProgram(
+        interface: UInt32, direction: Direction, handle: UInt32 = handle
+    ) throws(KernelError) -> UInt32? {
         var id: UInt32 = 0
         let (result, log) = LibbpfMessages.capture {
             // SAFETY: only `id` is written.

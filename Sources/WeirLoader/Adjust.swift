@@ -16,7 +16,7 @@ extension Loader {
     /// The mark comes first: a slot that is being built beside means that nobody vouches for the entries in force, and
     /// the next apply compares them. Only when both slots are complete is it taken away.
     func adjust(
-        _ run: AdjustmentRun, _ policy: [UInt8]?, _ checked: Checked, _ pins: borrowing PinnedSet,
+        _ run: AdjustmentRun, _ order: ApplyOrder, _ checked: Checked, _ pins: borrowing PinnedSet,
         _ control: borrowing ControlWord, _ step: (ApplyStep) throws -> Void
     ) throws -> Outcome {
         let (active, maps) = (run.active, pins.maps)
@@ -25,8 +25,8 @@ extension Loader {
         let attacher = Attacher(layout, state)
         var outcome = Outcome(result: .adjusted, revision: control.load().revision, slot: active.slot)
         var writer = SlotWriter(maps)
-        try save(active.image, policy)
-        if case .adjusted(let other, let policy) = run.other { try save(other.image, policy) }
+        try save(active.image, order)
+        if case .adjusted(let other, let policy) = run.other { try save(other, policy) }
         try step(.imageSaved)
 
         var undo = Undo()
@@ -62,6 +62,7 @@ extension Loader {
                 try step(.fenced)
             }
             outcome.revision = control.load().revision
+            try state.markInForce(active.image.digest)
             try release(run.changes, attacher, &outcome)
             try step(.detached)
             try finish(run.other, passive, formerOther, &writer, &outcome)
@@ -74,15 +75,13 @@ extension Loader {
 
     /// After a commit: the slot that is no longer in force knows today's pods, too, or is given up.
     func renew(
-        _ slot: Int, _ image: Image, _ policy: PolicySource?, _ checked: Checked, _ generation: UInt64,
-        _ maps: PinnedMaps, _ outcome: inout Outcome
+        _ slot: Int, _ order: ApplyOrder, _ maps: PinnedMaps, _ outcome: inout Outcome
     ) throws {
-        let other = try otherSlot(
-            slot, beside: image, policy, maps, generation: generation)
+        let other = try otherSlot(slot, beside: order, maps)
         guard !other.isKept else { return }
         let former = try maps.meta(slot: slot)
         var writer = SlotWriter(maps)
-        if case .adjusted(let adjustment, let policy) = other { try save(adjustment.image, policy) }
+        if case .adjusted(let adjustment, let policy) = other { try save(adjustment, policy) }
         var mark = former
         mark.state = WEIR_SLOT_BUILDING.rawValue
         try writer.setMeta(mark, slot: slot)
@@ -120,9 +119,19 @@ extension Loader {
         for pin in changes.deadPins { try Files.removeFile(pin) }
     }
 
-    func save(_ image: Image, _ policy: [UInt8]?) throws {
+    func save(_ image: Image, _ order: ApplyOrder) throws {
         try state.save(image)
-        if let policy { try state.save(policy: policy, of: image.digest) }
+        if let policy = order.policy { try state.save(policy: policy.bytes, of: image.digest) }
+        if let bundle = order.bundle {
+            try state.keep(bundle, of: image, as: options, absent: order.absent)
+        }
+    }
+
+    /// Of the slot that is not in force.
+    private func save(_ other: Adjustment, _ policy: [UInt8]) throws {
+        try state.save(other.image)
+        try state.save(policy: policy, of: other.image.digest)
+        try state.carryBundle(of: abiBytes(of: other.formerMeta.image_digest), to: other.image)
     }
 
     func remember(_ change: (inout NodeState) -> Void) throws {

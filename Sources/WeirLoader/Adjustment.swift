@@ -124,16 +124,14 @@ extension Loader {
     /// Its policy is compiled again under today's inventory and taken over like that of the slot in force. Where that
     /// cannot be, as with a bundle made without them, it is as good as before if the pods are, and lost if they are not.
     ///
-    /// - Parameter image: what the node is to enforce now.
-    func otherSlot(
-        _ slot: Int, beside image: Image, _ policy: PolicySource?, _ maps: PinnedMaps, generation: UInt64
-    ) throws -> OtherSlot {
+    /// - Parameter order: what the node is to enforce now.
+    func otherSlot(_ slot: Int, beside order: ApplyOrder, _ maps: PinnedMaps) throws -> OtherSlot {
         let meta = try maps.meta(slot: slot)
         let digest = abiBytes(of: meta.image_digest)
         guard meta.state != WEIR_SLOT_EMPTY.rawValue else { return .kept }
-        guard let policy, let kept = try state.policy(digest: digest) else {
+        guard let policy = order.policy, let kept = try state.policy(digest: digest) else {
             if meta.state == WEIR_SLOT_READY.rawValue,
-                try state.image(digest: digest)?.knowsSamePeers(as: image) == true
+                try state.image(digest: digest)?.knowsSamePeers(as: order.image) == true
             {
                 return .kept
             }
@@ -142,7 +140,7 @@ extension Loader {
         }
         let other: Image
         do { other = try policy.recompile(kept) } catch { return .lost(reason: "\(error)") }
-        switch try adjustment(of: slot, to: other, maps, generation: generation) {
+        switch try adjustment(of: slot, to: other, maps, generation: order.generation) {
         case .failure(let reason): return .lost(reason: "with today's pods it would be another one: \(reason)")
         case .success(let adjustment): return adjustment.isNothing ? .kept : .adjusted(adjustment, policy: kept)
         }
@@ -150,22 +148,21 @@ extension Loader {
 
     /// Whether nothing has to be done, single writes will do, or another slot must be filled.
     func inPlace(
-        _ image: Image, _ generation: UInt64, _ policy: PolicySource?, _ checked: Checked, _ changes: AttachmentChanges,
-        _ word: ControlValue, _ maps: PinnedMaps
+        _ order: ApplyOrder, _ checked: Checked, _ changes: AttachmentChanges, _ word: ControlValue, _ maps: PinnedMaps
     ) throws -> InPlace {
+        let image = order.image
         guard word.isCommitted else { return .impossible(nil) }
         guard word.isAudited == options.isAudited else { return .impossible("audit mode changes with it") }
         guard options.confirmWithin == nil else { return .impossible("it is to be confirmed") }
-        if policy == nil, changes.isEmpty, try isInForce(image, checked, word, maps) { return .unchanged(image) }
+        if order.policy == nil, changes.isEmpty, try isInForce(image, checked, word, maps) { return .unchanged(image) }
         let active: Adjustment
-        switch try adjustment(of: word.activeSlot, to: image, maps, generation: generation) {
+        switch try adjustment(of: word.activeSlot, to: image, maps, generation: order.generation) {
         case .failure(let reason): return .impossible(reason.description)
         case .success(let adjustment): active = adjustment
         }
         let run = AdjustmentRun(
             active: active,
-            other: try otherSlot(
-                1 - word.activeSlot, beside: image, policy, maps, generation: generation),
+            other: try otherSlot(1 - word.activeSlot, beside: order, maps),
             changes: changes, formerOther: try maps.meta(slot: 1 - word.activeSlot))
         guard active.isNothing, run.other.isKept, changes.isEmpty, !run.wasInterrupted else { return .possible(run) }
         return .unchanged(active.image)

@@ -2,11 +2,6 @@ internal import WeirKernel
 internal import WeirModel
 internal import WeirNetlink
 
-/// How a program is held on its hook.
-package enum AttachKind: String, Hashable, Sendable, Codable, CaseIterable {
-    case tcx, clsact
-}
-
 /// What the kernel runs for us now.
 struct Attachment: Hashable {
     var kind: AttachKind
@@ -77,19 +72,23 @@ struct Attacher: ~Copyable {
                 try link.pin(at: pin)
             }
         case .clsact:
-            if try !netlink.hasClsact(interface: hook.interface) {
-                var saved = try state.load()
-                saved.createdQdiscs.insert(hook.interface)
-                try state.save(saved)
-                if try !ClassicFilter.createQdisc(interface: hook.interface) {
-                    saved.createdQdiscs.remove(hook.interface)
-                    try state.save(saved)
-                }
-            }
+            try ensureClsact(hook.interface)
             try programs.with(plan.program) { program in
                 try ClassicFilter.attach(
                     program, interface: hook.interface, direction: hook.direction, replacing: false)
             }
+        }
+    }
+
+    /// Makes clsact where there is none, and remembers it before.
+    func ensureClsact(_ interface: UInt32) throws {
+        guard try !netlink.hasClsact(interface: interface) else { return }
+        var saved = try state.load()
+        saved.createdQdiscs.insert(interface)
+        try state.save(saved)
+        if try !ClassicFilter.createQdisc(interface: interface) {
+            saved.createdQdiscs.remove(interface)
+            try state.save(saved)
         }
     }
 

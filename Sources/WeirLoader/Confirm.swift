@@ -33,14 +33,17 @@ extension Loader {
         let programs = try pinnedPrograms()
         if try programs.tick() <= deadline.tick {
             control.store(nil as ConfirmDeadline?)
+            var confirmed = value
             // Packets may have met the deadline while this process slept: R + 1 is used up then, R + 2 is this slot's.
-            guard try programs.tick() > deadline.tick else {
-                return ConfirmOutcome(revision: value.revision, wasPending: true)
+            if try programs.tick() > deadline.tick {
+                confirmed = value.withRevision(value.revision + 2)
+                control.store(confirmed)
+                try Fence(try maps(.fence)).wait()
             }
-            let next = value.withRevision(value.revision + 2)
-            control.store(next)
-            try Fence(try maps(.fence)).wait()
-            return ConfirmOutcome(revision: next.revision, wasPending: true)
+            do { try state.markInForce(abiBytes(of: try maps.meta(slot: value.activeSlot).image_digest)) } catch {
+                throw LoaderError.afterCommit(revision: confirmed.revision, LoaderError(error))
+            }
+            return ConfirmOutcome(revision: confirmed.revision, wasPending: true)
         }
         try settle(control, maps, programs)
         throw LoaderError.refused(

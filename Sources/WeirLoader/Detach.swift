@@ -10,6 +10,8 @@ extension Loader {
         package var detached: [String] = []
         /// Whether there was anything at all.
         package var wasPresent = false
+        /// Names of interfaces that let nothing pass until then, sorted by index.
+        package var allowed: [String] = []
         /// false: no `control` could be written, so that the hooks stopped enforcing one after the other.
         package var wasAtOnce = true
     }
@@ -24,7 +26,32 @@ extension Loader {
             guard try Files.exists(layout.root) || Files.exists(layout.staging) || Files.exists(state.path) else {
                 return DetachOutcome()
             }
-            return try state.locked(timeout: options.lockTimeout) { try detachLocked() }
+            return try state.locked(timeout: options.lockTimeout) {
+                let wasRestorable = try state.lastGood().active != nil
+                var outcome = try detachLocked()
+                // Even where nothing was loaded, as after a reboot: nothing is to be enforced from now on.
+                outcome.allowed = try state.denied().map(\.interface)
+                do {
+                    if outcome.wasPresent || wasRestorable || !outcome.allowed.isEmpty { try state.forgetLastGood() }
+                    try allow(Set(try state.denied().map(\.index)))
+                } catch { throw LoaderError.afterRelease(LoaderError(error)) }
+                return outcome
+            }
+        }
+    }
+
+    /// After a detach: forgets endpoints, bundles and serials, as if weir had never been here. The directory stays where
+    /// something else is in it, such as keys.
+    package func forget() throws(LoaderError) {
+        try bordered {
+            guard try Files.exists(state.path) else { return }
+            try state.locked(timeout: options.lockTimeout) {
+                try state.removeLastGood()
+                try state.removeAllRegistrations()
+                try Files.removeFile(state.markPath)
+            }
+            try Files.removeFile(state.lockPath)
+            if try Files.list(state.path)?.isEmpty == true { try Files.removeEmptyDirectory(state.path) }
         }
     }
 

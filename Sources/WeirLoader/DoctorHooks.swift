@@ -85,8 +85,9 @@ extension Loader {
                 Neighbour(
                     interface: interface, direction: hook.direction, kind: kind, programID: id, name: name,
                     isBefore: isBefore))
-            // Another weir leaves to others what it allows. The kernel keeps 15 bytes of a name.
-            let harmless = ProgramName.judging.map { String($0.prefix(15)) }
+            // Another weir leaves to others what it allows, and a quarantine allows nothing. The kernel keeps 15 bytes of
+            // a name.
+            let harmless = (ProgramName.judging + [ProgramName.quarantine]).map { String($0.prefix(15)) }
             guard isBefore, !harmless.contains(name) else { return }
             let who = id.map { "program '\(name)' (id \($0))" } ?? "a filter of kind '\(name)'"
             if let filter {

@@ -1,3 +1,4 @@
+package import WeirKernel
 package import WeirModel
 
 /// Something that is not as it should be on a node. Ids are stable; `ExitCodesAndDiagnostics.md` lists them.

@@ -6,7 +6,7 @@ package import WeirMaps
 package import WeirModel
 internal import WeirNetlink
 
-package enum AttachMode: String, Hashable, Sendable, CaseIterable {
+package enum AttachMode: String, Hashable, Sendable, Codable, CaseIterable {
     /// tcx where the kernel has it; an interface that is attached stays as it is.
     case automatic = "auto"
     case tcx
@@ -108,6 +108,10 @@ package struct Loader: Sendable {
         package var tunnelProblem: String?
         /// Why a rollback is refused from now on; nil where weir did not give the other slot up.
         package var rollbackRefusal: String?
+        /// Registered interfaces that let nothing pass, because the policy does not know whose they are.
+        package var denied: [DeniedInterface] = []
+        /// Endpoints of this node that were left out because they have no interface, sorted.
+        package var absent: [String] = []
     }
 
     // MARK: Apply
@@ -122,38 +126,62 @@ package struct Loader: Sendable {
         _ image: Image, generation: UInt64 = 0, policy: PolicySource? = nil,
         onStep: (ApplyStep) throws -> Void = { _ in }
     ) throws(LoaderError) -> Outcome {
-        try bordered {
-            try state.locked(timeout: options.lockTimeout) {
-                var outcome = try state.admitting(options.admission) { remember in
-                    try applyLocked(image, generation, policy) { step in
-                        // Nothing was changed yet, and nothing is known to be in the way.
-                        if step == .checked { try remember() }
-                        do { try onStep(step) } catch { throw LoaderError.stopped(step, reason: "\(error)") }
-                    }
-                }
-                outcome.tunnelProblem = try tunnelProblem(of: image, try presentTunnels())
-                return outcome
-            }
-        }
+        try session { try $0.apply(ApplyOrder(image: image, generation: generation, policy: policy), onStep: onStep) }
     }
 
-    private func applyLocked(
-        _ image: Image, _ generation: UInt64, _ policy: PolicySource?, _ step: (ApplyStep) throws -> Void
-    ) throws -> Outcome {
-        let checked = try check(image)
+    func applyLocked(_ order: ApplyOrder, onStep: (ApplyStep) throws -> Void) throws -> Outcome {
+        var outcome = try state.admitting(options.admission) { remember in
+            var imposed: [DeniedInterface] = []
+            do {
+                return try enforce(order) { step in
+                    // Nothing was changed yet, and nothing is known to be in the way.
+                    if step == .checked {
+                        try remember()
+                        // Before the commit that would let go of them.
+                        imposed = try deny(order.denied)
+                    }
+                    do { try onStep(step) } catch { throw LoaderError.stopped(step, reason: "\(error)") }
+                }
+            } catch {
+                if case .afterCommit = LoaderError(error) { throw error }
+                try? allow(Set(imposed.map(\.index)))
+                throw error
+            }
+        }
+        outcome.denied = order.denied
+        outcome.absent = order.absent
+        outcome.tunnelProblem = try tunnelProblem(of: order.image, try presentTunnels())
+        return outcome
+    }
+
+    private func enforce(_ order: ApplyOrder, _ step: (ApplyStep) throws -> Void) throws -> Outcome {
+        let checked = try check(order.image)
         try step(.checked)
+        let outcome = try applyChecked(order, checked, step)
+        do {
+            try allow(except: order.denied, known: Set(checked.node.interfaces.values.map(\.index)))
+            try state.removeDeadRegistrations()
+        } catch { throw LoaderError.afterCommit(revision: outcome.revision, LoaderError(error)) }
+        return outcome
+    }
+
+    private func applyChecked(
+        _ order: ApplyOrder, _ checked: Checked, _ step: (ApplyStep) throws -> Void
+    ) throws -> Outcome {
         // Left-overs of a run that ended before it published its pins, or of a detach.
         try Files.removeTree(layout.staging)
         if try Files.exists(layout.root) {
-            guard try isReleased() else { return try applyToPins(image, generation, policy, checked, step) }
+            guard try isReleased() else { return try applyToPins(order, checked, step) }
             // A first apply or a detach ended half-way. Revisions begin again, so conntrack must, too.
             _ = try detachLocked()
         }
         return try tidying(where: { try? removePins() }) {
-            // A state file without pins is of another boot; its indexes mean nothing now.
-            try state.save(NodeState(namespace: checked.node.namespace))
+            // A state file without pins is of another boot, but for what it says of interfaces that are denied now.
+            let denied = Set(try state.denied().map(\.index))
+            let qdiscs = try state.load().createdQdiscs.intersection(denied)
+            try state.save(NodeState(namespace: checked.node.namespace, createdQdiscs: qdiscs))
             try PinnedSet.create(object, options: options.programs, layout: layout)
-            return try applyToPins(image, generation, policy, checked, step)
+            return try applyToPins(order, checked, step)
         }
     }
 
@@ -175,37 +203,36 @@ package struct Loader: Sendable {
     }
 
     private func applyToPins(
-        _ image: Image, _ generation: UInt64, _ policy: PolicySource?, _ checked: Checked,
-        _ step: (ApplyStep) throws -> Void
+        _ order: ApplyOrder, _ checked: Checked, _ step: (ApplyStep) throws -> Void
     ) throws -> Outcome {
         try requireSameNamespace(checked.node.namespace)
         try requireSameABI()
         let pins = try PinnedSet.open(object, options: options.programs, layout: layout)
         return try tidying(where: { pins.removeIfNew() }) {
-            try applyToPins(image, generation, policy, checked, pins, step)
+            try applyToPins(order, checked, pins, step)
         }
     }
 
     private func applyToPins(
-        _ image: Image, _ generation: UInt64, _ policy: PolicySource?, _ checked: Checked, _ pins: borrowing PinnedSet,
-        _ step: (ApplyStep) throws -> Void
+        _ order: ApplyOrder, _ checked: Checked, _ pins: borrowing PinnedSet, _ step: (ApplyStep) throws -> Void
     ) throws -> Outcome {
         try step(.pinned)
 
         let control = try ControlWord(try pins.maps(.control))
         try settle(control, pins.maps, pins.programs)
-        try storeTunnels(for: image, control)
+        try storeTunnels(for: order.image, control)
         let word = control.load()
         var changes = try attachmentChanges(checked, pins)
         var reason: String?
-        switch try inPlace(image, generation, policy, checked, changes, word, pins.maps) {
+        switch try inPlace(order, checked, changes, word, pins.maps) {
         case .unchanged(let image):
-            try save(image, policy?.bytes)
+            try save(image, order)
+            try state.markInForce(image.digest)
             try tidy(pins)
             return Outcome(result: .unchanged, revision: word.revision, slot: word.activeSlot)
         case .possible(let run):
             try requireNothingPending(control)
-            do { return try adjust(run, policy?.bytes, checked, pins, control, step) } catch let error
+            do { return try adjust(run, order, checked, pins, control, step) } catch let error
                 as UnfinishedAdjustment
             {
                 reason = "a change in place did not end: \(LoaderError(error.cause))"
@@ -219,7 +246,7 @@ package struct Loader: Sendable {
         }
         try requireNothingPending(control)
         try requireSameAuditMode(word)
-        var outcome = try commit(image, generation, policy, checked, pins, control, changes, step)
+        var outcome = try commit(order, checked, pins, control, changes, step)
         outcome.notInPlace = reason
         return outcome
     }
@@ -230,9 +257,10 @@ package struct Loader: Sendable {
     }
 
     private func commit(
-        _ image: Image, _ generation: UInt64, _ policy: PolicySource?, _ checked: Checked, _ pins: borrowing PinnedSet,
-        _ control: borrowing ControlWord, _ changes: AttachmentChanges, _ step: (ApplyStep) throws -> Void
+        _ order: ApplyOrder, _ checked: Checked, _ pins: borrowing PinnedSet, _ control: borrowing ControlWord,
+        _ changes: AttachmentChanges, _ step: (ApplyStep) throws -> Void
     ) throws -> Outcome {
+        let image = order.image
         let before = control.load()
         var after = before.withRevision(before.revision + 1)
         after.isAudited = options.isAudited
@@ -251,7 +279,7 @@ package struct Loader: Sendable {
             if try !state.hasImage(digest: image.digest) {
                 undo.add { [state] in try state.removeImage(digest: image.digest) }
             }
-            try save(image, policy?.bytes)
+            try save(image, order)
             try step(.imageSaved)
             undo.add { [maps = pins.maps] in try maps.setMeta(formerMeta, slot: slot) }
             var building = weir_slot_meta()
@@ -267,7 +295,8 @@ package struct Loader: Sendable {
                 try pins.maps.place(map, as: name, slot: slot)
             }
             try step(.placed)
-            let meta = checked.contents.meta(image: image, nodeDigest: checked.node.digest, generation: generation)
+            let meta = checked.contents.meta(
+                image: image, nodeDigest: checked.node.digest, generation: order.generation)
             try pins.maps.setMeta(meta, slot: slot)
             try step(.ready)
 
@@ -289,6 +318,7 @@ package struct Loader: Sendable {
         control.store(after)
         do {
             try step(.committed)
+            if options.confirmWithin == nil { try state.markInForce(image.digest) }
             try fence.wait()
             try step(.fenced)
             try release(changes, attacher, &outcome)
@@ -296,7 +326,7 @@ package struct Loader: Sendable {
             outcome.mapWrites = checked.contents.maps.values.reduce(created.count + 4) { $0 + $1.entries.count }
             // What an unconfirmed policy goes back to stays as it is.
             if before.isCommitted, options.confirmWithin == nil {
-                try renew(before.activeSlot, image, policy, checked, generation, pins.maps, &outcome)
+                try renew(before.activeSlot, order, pins.maps, &outcome)
             }
             try tidy(pins)
             try step(.saved)
@@ -354,7 +384,9 @@ package struct Loader: Sendable {
         try pins.removeOldPrograms()
         let attacher = Attacher(layout, state)
         for interface in try state.load().createdQdiscs.sorted() { try attacher.removeQdiscIfOurs(interface) }
-        try state.removeLeftovers(except: try keptDigests(pins.maps))
+        let digests = try keptDigests(pins.maps)
+        try state.removeLeftovers(except: digests)
+        try state.removeOldBundles(except: digests)
     }
 
     func keptDigests(_ maps: PinnedMaps) throws -> [[UInt8]] {

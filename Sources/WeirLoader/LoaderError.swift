@@ -16,6 +16,8 @@ package enum LoaderError: Error, Sendable, CustomStringConvertible {
     case incompatible([SchemaDifference], pinPath: String)
     /// Somebody else held the lock for too long.
     case locked(path: String)
+    /// Until the policy in force is confirmed, or goes away, nothing else can be put in force.
+    case pending
     /// The step observer stopped the run.
     case stopped(ApplyStep, reason: String)
     /// The new policy is in force, but something after that failed; the next apply completes it.
@@ -35,6 +37,8 @@ package enum LoaderError: Error, Sendable, CustomStringConvertible {
                 + differences.map(\.description).joined(separator: "; ")
                 + " (detach with the weir that made them, then apply again)"
         case .locked(let path): "another weir is at work: \(path) is locked (see --timeout)"
+        case .pending:
+            "the policy in force waits to be confirmed (weir confirm to keep it, weir rollback to go back at once)"
         case .stopped(let step, let reason): "stopped at '\(step.rawValue)': \(reason)"
         case .afterCommit(let revision, let error):
             "revision \(revision) is in force, but \(error) (apply again to complete it)"

@@ -40,7 +40,14 @@ package struct Plan: Hashable, Sendable, Codable {
 extension Loader {
     /// Checks everything that an apply checks beforehand and says what it would do. Changes nothing.
     package func plan(_ image: Image, policy: PolicySource? = nil) throws(LoaderError) -> Plan {
+        try plan { _ in ApplyOrder(image: image, policy: policy) }
+    }
+
+    /// The same for what depends on this node's own endpoints.
+    package func plan(preparing order: (NodeSession) throws -> ApplyOrder) throws(LoaderError) -> Plan {
         try bordered {
+            let order = try order(NodeSession(loader: self))
+            let image = order.image
             if let admission = options.admission { try state.requireNewEnough(admission) }
             let checked = try check(image)
             let names = checked.node.interfaces
@@ -77,8 +84,9 @@ extension Loader {
             if word.isCommitted {
                 plan.activeDigest = abiBytes(of: try maps.meta(slot: word.activeSlot).image_digest).hexadecimal
             }
-            let generation = UInt64(try maps.meta(slot: word.activeSlot).generation)
-            switch try inPlace(image, generation, policy, checked, changes, word, maps) {
+            var today = order
+            today.generation = UInt64(try maps.meta(slot: word.activeSlot).generation)
+            switch try inPlace(today, checked, changes, word, maps) {
             case .unchanged: plan.hasChanges = false
             case .possible(let run):
                 plan.inPlace = true

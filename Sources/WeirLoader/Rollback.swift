@@ -57,7 +57,10 @@ extension Loader {
         }
         control.store(nil as ConfirmDeadline?)
         control.store(after)
-        do { try Fence(try maps(.fence)).wait() } catch {
+        do {
+            try state.markInForce(abiBytes(of: former.image_digest))
+            try Fence(try maps(.fence)).wait()
+        } catch {
             throw LoaderError.afterCommit(revision: after.revision, LoaderError(error))
         }
         return RollbackOutcome(

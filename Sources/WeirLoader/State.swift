@@ -103,7 +103,7 @@ struct StateDirectory {
     func leftovers(except digests: [[UInt8]]) throws -> [String] {
         let kept = Set(digests.flatMap { ["image-\($0.hexadecimal)", "policy-\($0.hexadecimal)"] })
         return try (Files.list(path) ?? []).filter {
-            ["state.json.tmp", "bundle.json.tmp"].contains($0)
+            $0.hasSuffix(".tmp")
                 || ($0.hasPrefix("image-") || $0.hasPrefix("policy-")) && !kept.contains($0)
         }
     }

@@ -1,7 +1,7 @@
 internal import SystemPackage
 internal import WeirABI
 package import WeirImage
-internal import WeirKernel
+package import WeirKernel
 internal import WeirMaps
 package import WeirModel
 internal import WeirNetlink

@@ -167,3 +167,20 @@ extension IPAddress {
         return halves.joined().reduce(UInt128(0)) { $0 << 16 | UInt128($1) }
     }
 }
+
+/// As text.
+extension IPAddress: Codable {
+    package init(from decoder: any Decoder) throws {
+        let container = try decoder.singleValueContainer()
+        let text = try container.decode(String.self)
+        guard let address = IPAddress(text) else {
+            throw DecodingError.dataCorruptedError(in: container, debugDescription: "\(text) is no IP address")
+        }
+        self = address
+    }
+
+    package func encode(to encoder: any Encoder) throws {
+        var container = encoder.singleValueContainer()
+        try container.encode(description)
+    }
+}

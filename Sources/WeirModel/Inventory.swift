@@ -196,17 +196,42 @@ package struct Inventory: Hashable, Sendable {
     package let kubeAPIServerAddresses: [IPAddress]
     /// Sorted by qualified name.
     package let services: [Service]
+    /// Labels by namespace, without the one that names it: of those that a document describes, and of those that an
+    /// endpoint is in.
+    package let namespaces: [String: [String: String]]
     package let skipped: Skipped
 
     package init(
         endpoints: [Endpoint] = [], nodes: [Node] = [], kubeAPIServerAddresses: [IPAddress] = [],
-        services: [Service] = [], skipped: Skipped = Skipped()
+        services: [Service] = [], namespaces: [String: [String: String]] = [:], skipped: Skipped = Skipped()
     ) {
         self.endpoints = endpoints.sorted { ($0.namespace, $0.name) < ($1.namespace, $1.name) }
         self.nodes = nodes.sorted { $0.name < $1.name }
         self.kubeAPIServerAddresses = Set(kubeAPIServerAddresses).sorted()
         self.services = services.sorted { ($0.namespace, $0.name) < ($1.namespace, $1.name) }
+        self.namespaces = Self.namespaces(of: endpoints).merging(namespaces) { $1 }
         self.skipped = skipped
+    }
+
+    /// What namespaces give their endpoints as labels.
+    private static func namespaces(of endpoints: [Endpoint]) -> [String: [String: String]] {
+        var found: [String: [String: String]] = [:]
+        for endpoint in endpoints where found[endpoint.namespace] == nil {
+            var labels: [String: String] = [:]
+            for label in endpoint.labels.labels where label.key.hasPrefix(WellKnownLabel.namespaceLabelsPrefix) {
+                labels[String(label.key.dropFirst(WellKnownLabel.namespaceLabelsPrefix.count))] = label.value
+            }
+            labels[WellKnownLabel.namespaceName] = nil
+            found[endpoint.namespace] = labels
+        }
+        return found
+    }
+
+    /// The same with other endpoints.
+    package func with(endpoints: [Endpoint]) -> Inventory {
+        Inventory(
+            endpoints: endpoints, nodes: nodes, kubeAPIServerAddresses: kubeAPIServerAddresses, services: services,
+            namespaces: namespaces, skipped: skipped)
     }
 
     package func endpoint(namespace: String, name: String) -> Endpoint? {

@@ -62,7 +62,7 @@ package enum Ports: Hashable, Sendable, Codable {
 }
 
 /// A named container port.
-package struct NamedPort: Hashable, Sendable, Comparable {
+package struct NamedPort: Hashable, Sendable, Comparable, Codable {
     package var name: String
     package var `protocol`: IPProtocol
     package var port: UInt16

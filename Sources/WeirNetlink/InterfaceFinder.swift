@@ -87,6 +87,33 @@ package final class InterfaceFinder {
         return try theOne(endpoint, addresses, Array(Set(found)), tried: [path])
     }
 
+    // MARK: A whole namespace
+
+    /// What leads from a network namespace to this one.
+    package struct Connection: Hashable, Sendable {
+        package var hostSide: NetworkInterface
+        /// Of the other side, without link-local ones; sorted.
+        package var addresses: [IPAddress]
+    }
+
+    /// The pairs between this namespace and the one that a path stands for, by index of their host sides.
+    package func connections(ofNamespaceAt path: String) throws -> [Connection] {
+        guard let identity = NamespaceIdentity(path: path) else {
+            throw InterfaceNotFound(endpoint: "of \(path)", reason: "there is no network namespace", tried: [])
+        }
+        guard identity != namespace else {
+            throw InterfaceNotFound(
+                endpoint: "of \(path)", reason: "that is the node's own network namespace", tried: [])
+        }
+        var found: [UInt32: Connection] = [:]
+        for (address, owner) in try owners(in: path) where !address.isLinkLocal {
+            guard case .success(let end) = hostEnd(of: owner) else { continue }
+            found[end.index, default: Connection(hostSide: end, addresses: [])].addresses.append(address)
+        }
+        return found.values.map { Connection(hostSide: $0.hostSide, addresses: $0.addresses.sorted()) }
+            .sorted { $0.hostSide.index < $1.hostSide.index }
+    }
+
     // MARK: By address
 
     private func byAddress(_ endpoint: String, _ addresses: [IPAddress]) throws -> NetworkInterface {

@@ -1,10 +1,13 @@
 import ArgumentParser
 import Foundation
+import WeirABI
 import WeirBundle
 import WeirCompiler
 import WeirImage
+import WeirInventory
 import WeirLoader
 import WeirModel
+import WeirNode
 
 struct ApplyCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -22,6 +25,10 @@ struct ApplyCommand: ParsableCommand {
               sudo weir apply node-a.weir --dry-run --detailed-exitcode
               sudo weir apply node-a.weir --devices eth0 --confirm-within 60s   then: sudo weir confirm
               sudo weir apply node-a.weir --trusted-keys /etc/weir/keys --node node-a
+
+            Endpoints that weir cni or weir endpoint add told this node of are protected, too, whatever the inventory
+            says of their addresses. An endpoint of this node in the inventory that has no interface here is refused;
+            where pods come and go, --absent-endpoints leave-out goes on without it.
 
             With --trusted-keys a bundle that is unsigned, changed, signed by anybody else, for another node than --node
             or the host's name, or of a lower serial than the last one is refused with status 3.
@@ -46,6 +53,8 @@ struct ApplyCommand: ParsableCommand {
     @Option(help: "How to attach: auto, tcx or clsact.")
     var attach = Environment.value("ATTACH", default: AttachMode.automatic)
     @OptionGroup(title: "Datapath") var datapath: DatapathArguments
+    @Option(help: "What becomes of this node's endpoints that have no interface: refuse or leave-out.")
+    var absentEndpoints = Environment.value("ABSENT_ENDPOINTS", default: AbsentEndpoints.refuse)
     @Flag(help: "Show what would change; change nothing.")
     var dryRun = Environment.flag("DRY_RUN")
     @Flag(help: "With --dry-run: list the map entries that differ, not only how many.")
@@ -71,21 +80,20 @@ struct ApplyCommand: ParsableCommand {
 
     func run() throws {
         let wanted = try wanted()
-        let (image, policy) = (wanted.image, wanted.policy)
         var loaderOptions = place.options(attach: attach)
         loaderOptions.apiServers = wanted.apiServers
         loaderOptions.admission = wanted.admission
         datapath.set(&loaderOptions)
-        let loader = Loader(options: loaderOptions)
+        let node = NodeOperator(loaderOptions)
         if dryRun {
-            let plan = try place.onNode { try loader.plan(image, policy: policy) }
+            let plan = try place.onNode { try node.plan(wanted.policy, absent: absentEndpoints) }
             try refusing { try Terminal.output(output == .json ? try json(plan) : plan.text(allEntries: entries)) }
             if detailedExitCode, plan.hasChanges { throw ExitStatus.found }
         } else {
             let logger = log.logger
-            let outcome = try place.onNode {
+            let applied = try place.onNode {
                 do {
-                    return try loader.apply(image, policy: policy) { step in
+                    return try node.apply(wanted.policy, absent: absentEndpoints) { step in
                         logger.debug("step done", metadata: ["step": "\(step.rawValue)"])
                     }
                 } catch let error as LoaderError {
@@ -94,13 +102,14 @@ struct ApplyCommand: ParsableCommand {
                     throw error
                 }
             }
+            let outcome = applied.outcome
             if let problem = outcome.tunnelProblem {
                 Terminal.complain("weir: warning: \(problem): weir wireguard apply")
             }
             if let reason = outcome.notInPlace {
                 logger.info("through the other slot", metadata: ["reason": "\(reason)"])
             }
-            try refusing { try Terminal.output(output == .json ? try json(outcome) : outcome.text(image)) }
+            try refusing { try Terminal.output(output == .json ? try json(outcome) : outcome.text(applied.image)) }
         }
     }
 
@@ -109,9 +118,7 @@ struct ApplyCommand: ParsableCommand {
 
     /// What the node is to enforce, and what the loader needs beside it.
     private struct Wanted {
-        var image: Image
-        /// Lets the loader compile other policies under the same inventory.
-        var policy: PolicySource?
+        var policy: NodePolicy
         var apiServers: [IPAddress]
         var admission: BundleAdmission?
     }
@@ -119,18 +126,44 @@ struct ApplyCommand: ParsableCommand {
     private func wanted() throws -> Wanted {
         if let bundlePath {
             let admitted = try BundleFile.admitted(at: bundlePath, trust, node: node, allowOlder: allowOlder)
-            let bundle = admitted.bundle
-            return Wanted(
-                image: bundle.image, policy: bundle.policySource, apiServers: bundle.apiServers,
-                admission: admitted.admission)
+            let policy = NodePolicy(admitted.bundle, bytes: admitted.bytes)
+            policy.complainOfSources()
+            return Wanted(policy: policy, apiServers: admitted.bundle.apiServers, admission: admitted.admission)
         }
-        let loaded = try sources.load()
+        let loaded = try sources.load(isDigesting: true)
         let name = try node.resolve(loaded.inventory, fallback: ProcessInfo.processInfo.hostName)
-        let kept = KeptPolicy(policies: loaded.policies, options: loaded.options)
-        let policy = PolicySource(bytes: try kept.encoded()) { bytes in
-            try KeptPolicy(decoding: bytes).image(loaded.inventory, node: name)
+        return Wanted(
+            policy: try loaded.policy(for: name, sources), apiServers: loaded.apiServers)
+    }
+}
+
+extension SourceOptions.Sources {
+    /// As a bundle of this moment would have it, which nobody signed.
+    fileprivate func policy(for node: String, _ options: SourceOptions) throws -> NodePolicy {
+        let kept = KeptPolicy(policies: policies, options: self.options)
+        let bundle = NodeBundle(
+            image: image(node: node), apiServers: apiServers,
+            sources: NodeBundle.Sources(
+                policies: try kept.encoded(), inventory: ReducedInventory(inventory).encoded(as: .json)),
+            provenance: Provenance(
+                weir: Weir.version, abi: UInt32(WEIR_ABI_VERSION), node: node, options: options.written, inputs: inputs)
+        )
+        return NodePolicy(
+            bundle,
+            from: NodePolicy.Sources(policy: kept, inventory: inventory, clusterName: options.meaning.clusterName),
+            inventoryTime: options.inventoryTime(of: inputs))
+    }
+}
+
+extension SourceOptions {
+    /// When the newest of the inventory's files was written; now, where it came by standard input.
+    fileprivate func inventoryTime(of inputs: [Provenance.Input]) -> Int64 {
+        let places = inventorySource.paths.isEmpty ? policies : inventorySource.paths
+        let files = inputs.map(\.path).filter { path in places.contains { path == $0 || path.hasPrefix($0) } }
+        let times = files.compactMap { path in
+            (try? FileManager.default.attributesOfItem(atPath: path))?[.modificationDate] as? Date
         }
-        return Wanted(image: loaded.image(node: name), policy: policy, apiServers: loaded.apiServers)
+        return Int64((times.max() ?? Date()).timeIntervalSince1970)
     }
 }
 
@@ -152,6 +185,7 @@ extension Loader.Outcome {
         for (verb, hooks) in [("attached", attached), ("swapped", swapped), ("detached", detached)] {
             lines += hooks.map { "  \(verb) \($0)" }
         }
+        lines += localText
         return lines.joined(separator: "\n") + "\n"
     }
 }

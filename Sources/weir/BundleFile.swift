@@ -1,13 +1,10 @@
 import ArgumentParser
 import Foundation
 import WeirBundle
-import WeirCompiler
 import WeirDiagnostics
 import WeirImage
-import WeirInventory
 import WeirLoader
-import WeirModel
-import WeirSyntax
+import WeirNode
 
 /// A bundle at a path; `-` is standard input.
 enum BundleFile {
@@ -90,6 +87,8 @@ struct TrustOptions: ParsableArguments {
 /// The bundle that changes this node, and under which condition.
 struct AdmittedBundle {
     var bundle: NodeBundle
+    /// The whole file.
+    var bytes: [UInt8]
     /// nil where no signature is asked for.
     var admission: BundleAdmission?
 }
@@ -102,7 +101,9 @@ extension BundleFile {
         at path: String, _ trust: TrustOptions, node: NodeOptions, allowOlder: Bool
     ) throws -> AdmittedBundle {
         guard trust.directory != nil else {
-            return AdmittedBundle(bundle: try bundle(at: path, node: node.wanted))
+            let container = try container(at: path)
+            return AdmittedBundle(
+                bundle: try bundle(in: container, at: path, node: node.wanted), bytes: container.bytes)
         }
         return try refusing {
             guard let keys = try trust.keys() else {
@@ -128,39 +129,19 @@ extension BundleFile {
                     hint: "take this node's bundle, or say with --node what this node is called")
             }
             return AdmittedBundle(
-                bundle: bundle,
+                bundle: bundle, bytes: bytes,
                 admission: BundleAdmission(
                     serial: bundle.provenance.serial, digest: container.digest, allowsOlder: allowOlder))
         }
     }
 }
 
-extension NodeBundle {
-    /// What it was compiled from; nil where that was left out.
-    ///
-    /// Throws `BundleFormatError` and `KeptPolicy.FormatError`.
-    func readSources() throws -> (policy: KeptPolicy, inventory: Inventory)? {
-        try sources.map { (try KeptPolicy(decoding: $0.policies), try inventory(in: $0)) }
-    }
-
-    /// Lets the loader compile other policies under the inventory of this bundle; nil where it was left out.
-    var policySource: PolicySource? {
-        guard let sources else { return nil }
-        return PolicySource(bytes: sources.policies) { bytes in
-            try KeptPolicy(decoding: bytes).image(try inventory(in: sources), node: image.node)
-        }
-    }
-
-    private func inventory(in sources: Sources) throws(BundleFormatError) -> Inventory {
-        let clusterName = provenance.options["cluster-name"] ?? InventoryOptions().clusterName
-        var diagnostics = DiagnosticsCollector()
-        let documents = parseDocuments(
-            SourceFile(path: "bundle", bytes: sources.inventory), diagnostics: &diagnostics)
-        let inventory = decodeInventory(
-            documents, options: InventoryOptions(clusterName: clusterName), diagnostics: &diagnostics)
-        if let error = diagnostics.sorted.first(where: { $0.severity == .error }) {
-            throw BundleFormatError("the bundle's inventory cannot be read: \(error.message)")
-        }
-        return inventory
+extension NodePolicy {
+    /// Says where the sources of a bundle cannot be used.
+    func complainOfSources() {
+        guard let sourcesProblem else { return }
+        Terminal.complain(
+            "weir: warning: the bundle's sources cannot be read, so endpoints that come later are not known: "
+                + "\(sourcesProblem); compile it again with this weir")
     }
 }

@@ -98,7 +98,7 @@ struct BundleOptions: ParsableArguments {
 
 extension SourceOptions {
     /// The options that change what policies mean, by their names on the command line.
-    fileprivate var written: [String: String] {
+    var written: [String: String] {
         [
             "allow-localhost": meaning.allowLocalhost.rawValue, "cluster-name": meaning.clusterName,
             "encryption": meaning.encryption.rawValue, "host-firewall": "\(meaning.hostFirewall)",

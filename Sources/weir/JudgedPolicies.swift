@@ -5,6 +5,7 @@ import WeirExplain
 import WeirFlow
 import WeirImage
 import WeirModel
+import WeirNode
 
 /// What flows are judged by, wherever it comes from: the inventory that names their ends, and the image of each node.
 struct JudgedPolicies {
@@ -23,7 +24,7 @@ struct JudgedPolicies {
     /// A bundle: its sources where it has them, and for its own node the image that was signed. Sources that this weir
     /// cannot read are said, and the image answers alone.
     init(_ bundle: NodeBundle) {
-        let read: (policy: KeptPolicy, inventory: Inventory)?
+        let read: NodePolicy.Sources?
         do { read = try bundle.readSources() } catch {
             Terminal.complain(
                 "weir: warning: the bundle's sources cannot be read, so its maps answer alone: \(error); compile it again "

@@ -2,36 +2,6 @@ import ArgumentParser
 import WeirInspect
 import WeirLoader
 
-struct EndpointCommand: ParsableCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "endpoint",
-        abstract: "Look at the endpoints of a node.",
-        discussion: "Example: sudo weir endpoint list",
-        subcommands: [ListCommand.self])
-
-    struct ListCommand: ParsableCommand {
-        static let configuration = CommandConfiguration(
-            commandName: "list",
-            abstract: "List endpoints: addresses, interface, what happens where no rule decides, labels.",
-            discussion: """
-                EGRESS and INGRESS are what becomes of a packet that no rule is about: allow
-                where no policy enforces the direction.
-
-                Examples:
-                  sudo weir endpoint list
-                  weir endpoint list --bundle node-a.weir --output json
-                """)
-
-        @OptionGroup var inspection: InspectionOptions
-        @OptionGroup var listing: ListingOptions
-
-        func run() throws {
-            let found = try inspection.look { try $0.source.endpoints() }
-            try refusing { try listing.print(found) }
-        }
-    }
-}
-
 struct IdentityCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "identity",

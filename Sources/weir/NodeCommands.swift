@@ -125,25 +125,41 @@ struct DetachCommand: ParsableCommand {
         commandName: "detach",
         abstract: "Remove exactly what weir made on this node. Traffic is no longer judged.",
         discussion: """
-            One store ends enforcement for the whole node; then programs, pins and state are taken away. A run that
-            ends in between is completed by the next detach, or by apply.
+            One store ends enforcement for the whole node; then programs, pins and state are taken away, and interfaces
+            that let nothing pass are let go. A run that ends in between is completed by the next detach, or by apply.
+            The node stays open: neither weir restore nor weir cni denies anything until the next apply.
 
-            Example: sudo weir detach
+            With --all the tunnel goes, too, and with it everything that weir remembers of this node, WireGuard keys
+            excepted.
+
+            Examples:
+              sudo weir detach
+              sudo weir detach --all
             """)
 
+    @Flag(help: "Also take down the tunnel and forget endpoints, bundles and serials.")
+    var all = false
     @OptionGroup var place: PlaceOptions
 
     func run() throws {
         let outcome = try place.onPins {
             let outcome = try place.loader().detach()
-            return outcome.wasPresent ? outcome : nil
+            return outcome.wasPresent || !outcome.allowed.isEmpty ? outcome : nil
+        }
+        let tunnel = try place.onNode {
+            guard all else { return [String]() }
+            let gone = try TunnelLoader(place.options()).down()
+            try place.loader().forget()
+            return gone
         }
         var lines = ["nothing to detach at \(place.pinPath)"]
         if let outcome {
             lines = ["detached \(outcome.detached.count) hooks and removed \(place.pinPath)"]
             lines += outcome.detached.map { "  \($0)" }
+            lines += outcome.allowed.map { "  let go of \($0), where nothing passed" }
             if !outcome.wasAtOnce { lines.append("hook by hook: the programs read no 'control' that can be written") }
         }
+        if !tunnel.isEmpty { lines.append("took down the tunnel: \(tunnel.joined(separator: ", "))") }
         try refusing { try Terminal.output(lines.joined(separator: "\n") + "\n") }
     }
 }

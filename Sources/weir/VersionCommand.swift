@@ -19,7 +19,7 @@ struct VersionCommand: ParsableCommand {
         var weir = Weir.version
         var abi = Int(WEIR_ABI_VERSION)
         var imageFormat = Int(Image.formatVersion)
-        /// SHA-256 of the embedded BPF object.
+        /// SHA-256 of the embedded datapath.
         var object: String
         var libbpf = EmbeddedObject.libbpfVersion
     }
@@ -27,12 +27,17 @@ struct VersionCommand: ParsableCommand {
     /// The part of the manifest that is printed.
     private struct Manifest: Decodable {
         struct Object: Decodable { var sha256: String }
-        var object: Object
+        struct Objects: Decodable {
+            var datapath: Object
+
+            enum CodingKeys: String, CodingKey { case datapath = "weir.bpf.o" }
+        }
+        var objects: Objects
     }
 
     func run() throws {
         let manifest = try JSONDecoder().decode(Manifest.self, from: Data(EmbeddedObject.manifest.utf8))
-        let report = Report(object: manifest.object.sha256)
+        let report = Report(object: manifest.objects.datapath.sha256)
         try refusing { try Terminal.output(output == .json ? try json(report) : text(report)) }
     }
 

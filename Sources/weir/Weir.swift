@@ -26,7 +26,8 @@ struct Weir: ParsableCommand {
             CommandGroup(
                 name: "Load",
                 subcommands: [
-                    ApplyCommand.self, ConfirmCommand.self, RollbackCommand.self, DetachCommand.self,
+                    ApplyCommand.self, ConfirmCommand.self, RollbackCommand.self, RestoreCommand.self,
+                    DetachCommand.self,
                     WireGuardCommand.self, DoctorCommand.self,
                 ]),
             CommandGroup(

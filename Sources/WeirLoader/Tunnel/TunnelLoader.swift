@@ -118,6 +118,14 @@ package struct TunnelLoader: Sendable {
         }
     }
 
+    /// What was applied last, after the machine was started anew; nil where nothing was, or where it was taken down.
+    package func restore() throws(LoaderError) -> Outcome? {
+        try locked {
+            guard let configuration = try directory.configuration() else { return nil }
+            return try applyLocked(configuration)
+        }
+    }
+
     private func applyLocked(_ configuration: TunnelConfiguration) throws -> Outcome {
         var saved = try directory.load()
         var state = saved
@@ -144,6 +152,7 @@ package struct TunnelLoader: Sendable {
             saved = state
         }
         state.namespace = try .current()
+        state.boot = try BootID.current()
         state.createdInterfaces.formUnion(changes.lanes.filter(\.isCreated).map(\.name))
         state.sendingLane = changes.sendingLane
         state.routingTable = configuration.routingTable

@@ -9,6 +9,8 @@ struct TunnelState: RememberedState, Equatable {
     var format = Self.currentFormat
     /// Interfaces are this network namespace's.
     var namespace: NamespaceIdentity?
+    /// Which start of the machine this is about; nil in the state of an earlier weir.
+    var boot: String?
     /// Interfaces that weir created. Written before they are.
     var createdInterfaces: Set<String> = []
     /// The lane on which this node sends.
@@ -28,9 +30,14 @@ struct TunnelDirectory {
     private var statePath: String { "\(path)/tunnel.json" }
     private var configurationPath: String { "\(path)/configuration.json" }
 
-    /// Fresh where there is none.
+    /// Fresh where there is none. After a reboot interfaces and namespaces are others.
     func load() throws -> TunnelState {
-        try TunnelState.load(statePath, remedy: "take the interfaces down by hand and remove it")
+        var state = try TunnelState.load(statePath, remedy: "take the interfaces down by hand and remove it")
+        if let boot = state.boot, boot != (try BootID.current()) {
+            state.namespace = nil
+            state.createdInterfaces = []
+        }
+        return state
     }
 
     func save(_ state: TunnelState) throws {

@@ -1,0 +1,107 @@
+package import WeirModel
+internal import WeirDiagnostics
+
+/// An inventory with what its node knows better: the endpoints that were registered there, and those that are gone.
+package struct LocalEndpoints {
+    /// A registered endpoint that no policy can be said for; its interface lets nothing pass.
+    package struct Denied: Hashable, Sendable {
+        package var registration: Registration
+        package var reason: String
+    }
+
+    package let inventory: Inventory
+    /// Registrations that are endpoints of `inventory`, by the endpoint's name.
+    package let published: [String: Registration]
+    /// Sorted by name.
+    package let denied: [Denied]
+
+    /// - Parameter registrations: whose interfaces exist, the newest first.
+    /// - Parameter node: where they live.
+    ///
+    /// Labels are those of the registration, else those that the inventory has for the pod of this name, wherever it
+    /// says that the pod is. Without either nothing is known of it. Addresses and interface are the registration's, and
+    /// an address that the inventory gives somebody else is taken from them: the inventory is older than the pod.
+    package init(_ inventory: Inventory, registrations: [Registration], node: String, clusterName: String) {
+        var known = Dictionary(inventory.endpoints.map { ($0.qualifiedName, $0) }) { first, _ in first }
+        var published: [String: Registration] = [:]
+        var endpoints: [String: Endpoint] = [:]
+        var denied: [Denied] = []
+        let nodeAddresses = Dictionary(inventory.nodes.flatMap { node in node.addresses.map { ($0, node.name) } }) {
+            first, _ in first
+        }
+        let claims = Dictionary(
+            grouping: registrations.flatMap { registration in
+                registration.addresses.map { ($0, registration) }
+            }, by: \.0)
+        for registration in registrations {
+            func deny(_ reason: String) { denied.append(Denied(registration: registration, reason: reason)) }
+            guard !registration.addresses.isEmpty else {
+                deny("nobody said which addresses it has")
+                continue
+            }
+            if let address = registration.addresses.first(where: { nodeAddresses[$0] != nil }) {
+                deny("\(address) is an address of node \(nodeAddresses[address] ?? "")")
+                continue
+            }
+            if let address = registration.addresses.first(where: { (claims[$0]?.count ?? 0) > 1 }) {
+                deny("\(address) was given to more than one endpoint of this node")
+                continue
+            }
+            let former = known[registration.qualifiedName]
+            let labels: LabelSet
+            if let own = registration.labels {
+                guard let namespaceLabels = inventory.namespaces[registration.namespace] ?? registration.homeLabels
+                else {
+                    deny("the inventory does not know namespace '\(registration.namespace)', so its labels are unknown")
+                    continue
+                }
+                labels = endpointLabels(
+                    own, namespace: registration.namespace, namespaceLabels: namespaceLabels,
+                    serviceAccount: registration.serviceAccount ?? former?.serviceAccount ?? "default",
+                    clusterName: clusterName)
+            } else if let former {
+                labels = former.labels
+            } else {
+                deny("nobody said which labels it has: neither the runtime nor the inventory")
+                continue
+            }
+            // Another interface of the same pod, or its next sandbox while the last one still stands.
+            var name = registration.name
+            var number = 1
+            while endpoints["\(registration.namespace)/\(name)"] != nil {
+                number += 1
+                name = "\(registration.name)#\(number)"
+            }
+            let endpoint = Endpoint(
+                namespace: registration.namespace, name: name, node: node, addresses: registration.addresses,
+                labels: labels, ports: registration.ports ?? former?.ports ?? [],
+                attachment: .interface(registration.interface), isAudited: former?.isAudited ?? false,
+                location: former?.location ?? SourceLocation(file: "registration of \(registration.key)"))
+            endpoints[endpoint.qualifiedName] = endpoint
+            published[endpoint.qualifiedName] = registration
+        }
+        // A registered pod stands for itself, whether it can be published or not.
+        for registration in registrations { known[registration.qualifiedName] = nil }
+        for (name, endpoint) in known {
+            var endpoint = endpoint
+            endpoint.addresses.removeAll { claims[$0] != nil }
+            if !endpoint.addresses.isEmpty { endpoints[name] = endpoint }
+        }
+        self.inventory = registrations.isEmpty ? inventory : inventory.with(endpoints: Array(endpoints.values))
+        self.published = published
+        self.denied = denied.sorted { $0.registration.qualifiedName < $1.registration.qualifiedName }
+    }
+}
+
+extension Registration {
+    /// Of who was registered by hand: a machine without Kubernetes has namespaces that no document describes.
+    fileprivate var homeLabels: [String: String]? {
+        if case .endpoint = key { [:] } else { nil }
+    }
+}
+
+extension Endpoint {
+    fileprivate var serviceAccount: String? {
+        labels.labels.first { $0.key == WellKnownLabel.serviceAccount }?.value
+    }
+}

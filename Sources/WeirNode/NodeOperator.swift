@@ -1,0 +1,142 @@
+package import WeirImage
+package import WeirLoader
+package import WeirModel
+
+/// Puts on a node what is to be in force there: a policy for the endpoints that it has now.
+///
+/// Every call works under the lock of the state directory, does its work and returns.
+package struct NodeOperator {
+    let options: Loader.Options
+    let loader: Loader
+
+    package init(_ options: Loader.Options) {
+        self.options = options
+        loader = Loader(options: options)
+    }
+
+    // MARK: Apply
+
+    package struct Applied {
+        package var outcome: Loader.Outcome
+        /// What is in force now.
+        package var image: Image
+    }
+
+    package func apply(
+        _ policy: NodePolicy, absent: AbsentEndpoints = .refuse, onStep: (ApplyStep) throws -> Void = { _ in }
+    ) throws(LoaderError) -> Applied {
+        try loader.session { session in
+            let order = try policy.order(in: session, absent: absent)
+            return Applied(outcome: try session.apply(order, onStep: onStep), image: order.image)
+        }
+    }
+
+    /// What an apply would do. Changes nothing.
+    package func plan(_ policy: NodePolicy, absent: AbsentEndpoints = .refuse) throws(LoaderError) -> Plan {
+        try loader.plan { try policy.order(in: $0, absent: absent) }
+    }
+
+    // MARK: Endpoints
+
+    /// Denies everything at the interface, writes the registration, puts it in force with what was applied last, and
+    /// lets the interface go if that worked.
+    ///
+    /// - Parameter isUndone: where it fails, whether the interface becomes what it was; otherwise it stays denied.
+    package func register(_ registration: Registration, isUndone: Bool) throws(LoaderError) -> Admission {
+        try loader.session { session in
+            if try session.isOpened() {
+                try session.save(registration)
+                return .open(reason: "weir detach has opened this node; apply protects it again")
+            }
+            if try session.registrations().contains(registration), try session.isPublished(registration) {
+                return .published
+            }
+            let index = registration.interfaceIndex
+            if let other = try session.registrations().first(where: {
+                $0.interfaceIndex == index && $0.key != registration.key
+            }) {
+                throw LoaderError.refused(
+                    "\(registration.interface) is that of \(other.qualifiedName), registered as \(other.key)",
+                    hint: "remove that first: weir endpoint remove \(other.qualifiedName)")
+            }
+            func deny(_ reason: String) throws -> [DeniedInterface] {
+                try session.deny([registration.denied(reason)])
+            }
+            let former = try session.allRegistrations().first { $0.key == registration.key }
+            let imposed = try deny("it is being added")
+            do {
+                try session.save(registration)
+                guard try session.isPolicyInForce(), let last = try session.lastGood() else {
+                    let reason = "no policy is in force: weir restore, or weir apply"
+                    _ = try deny(reason)
+                    return .denied(reason: reason)
+                }
+                guard try !session.isPending() else { throw LoaderError.pending }
+                let order = try NodePolicy(last.bundle).order(in: session, absent: .leaveOut)
+                _ = try session.with(last.options).apply(order)
+                let denied = order.denied.first { $0.index == index }
+                return denied.map { .denied(reason: $0.reason) } ?? .published
+            } catch {
+                if case .afterCommit? = error as? LoaderError { throw error }
+                if isUndone {
+                    if let former { try session.save(former) } else { _ = try session.remove(registration.key) }
+                    try session.allow(Set(imposed.map(\.index)))
+                } else {
+                    _ = try deny("it could not be added: \(error)")
+                }
+                throw error
+            }
+        }
+    }
+
+    /// Forgets registrations. Their interfaces let nothing pass as long as they exist, unless they are to be opened.
+    ///
+    /// - Returns: those that there were.
+    @discardableResult
+    package func unregister(_ keys: [Registration.Key], isOpening: Bool = false) throws(LoaderError) -> [Registration] {
+        try loader.session { session in
+            let keys = Set(keys)
+            let known = try session.allRegistrations().filter { keys.contains($0.key) }
+            guard !known.isEmpty else { return [] }
+            let living = try session.registrations().filter { keys.contains($0.key) }
+            if try !session.isOpened() {
+                try session.deny(living.map { $0.denied("its registration was removed", isKept: true) })
+            }
+            for registration in known { _ = try session.remove(registration.key) }
+            // Where it cannot be put in force now, the next apply does; nothing passes meanwhile.
+            if try session.isPolicyInForce(), try !session.isPending(), let last = try session.lastGood() {
+                let order = try NodePolicy(last.bundle).order(in: session, absent: .leaveOut)
+                _ = try session.with(last.options).apply(order)
+            }
+            if isOpening { try session.allow(Set(living.map(\.interfaceIndex))) }
+            return known
+        }
+    }
+
+    /// Of interfaces that exist or are gone, sorted by name.
+    package func registrations() throws(LoaderError) -> [Registration] {
+        try loader.glance { try $0.allRegistrations().sorted { $0.qualifiedName < $1.qualifiedName } }
+    }
+
+    /// Why a registered endpoint is not as it should be; nil where it is.
+    package func problem(of registration: Registration) throws(LoaderError) -> String? {
+        try loader.glance { session in
+            guard try session.registrations().contains(where: { $0.key == registration.key }) else {
+                return "\(registration.key) is not registered here"
+            }
+            if try session.isOpened() { return nil }
+            if try session.denied().contains(where: { $0.index == registration.interfaceIndex }) { return nil }
+            return try session.isPublished(registration)
+                ? nil : "\(registration.qualifiedName) is not in force at \(registration.interface)"
+        }
+    }
+
+    /// Why an endpoint that comes now would not be served; nil if it would.
+    package func readiness() throws(LoaderError) -> String? {
+        try loader.requireBPFFileSystem()
+        return try loader.glance { session in
+            guard try !session.isOpened(), try !session.isPolicyInForce() else { return nil }
+            return "no policy is in force, so new pods are denied everything: weir restore, or weir apply"
+        }
+    }
+}
