@@ -140,10 +140,13 @@ struct DiagnosticsGuide {
         case .bpfFileSystemHidden:
             "bpf file systems are mounted over each other; an error where nothing is pinned in the upper one"
         case .bpfFileSystemMissing: "error: the pin path is not on a bpf file system"
+        case .bundleLost: "error: what weir restore would apply after a reboot is missing or damaged"
         case .conntrackFull: "warning: 90 % of a conntrack table is taken"
         case .controlFrozen: "error: nothing can be committed"
         case .dropsConntrackInsert: "warning: allowed packets whose flow could not be recorded"
         case .dropsNoSlot, .dropsNoVerdict: "error: packets met a slot or table that is not complete"
+        case .endpointAbsent: "warning: the inventory has an endpoint of this node that has no interface here"
+        case .endpointDenied: "warning: nothing passes at a registered endpoint's interface, and why"
         case .filterBefore:
             "a filter of clsact runs before ours: an error if its answer is the verdict (direct action), else a warning"
         case .helperMissing, .mapTypeMissing: "error: this kernel lacks what the programs need"
@@ -151,6 +154,8 @@ struct DiagnosticsGuide {
         case .hookUnneeded: "warning: our program on an interface that the policy does not know"
         case .imageMissing: "warning: names and lines of the policy in force are lost"
         case .interfaceGone: "warning: an endpoint of the policy has no interface any longer"
+        case .interfaceUnjudged:
+            "warning: an interface leads into another network namespace, and no endpoint is known there"
         case .jitOff: "warning: programs are interpreted"
         case .linkDead: "warning: a pinned link whose interface is gone"
         case .notEnforcing: "error: pins are there and no policy is in force"

@@ -68,7 +68,8 @@ extension Loader {
         var denied = Dictionary(former.filter { present.contains($0.index) }.map { ($0.index, $0) }) { $1 }
         for entry in wanted { denied[entry.index] = entry }
         try state.save(denied: Array(denied.values))
-        let hasTCX = options.attachMode != .clsact ? try KernelFeatures.probe().hasTCX : false
+        // Whatever the policy's programs use: tcx comes before clsact.
+        let hasTCX = try KernelFeatures.probe().hasTCX
         let attacher = Attacher(layout, state)
         var imposed: [DeniedInterface] = []
         do {

@@ -84,13 +84,13 @@ extension StateDirectory {
         if try Files.read(path) != bundle.bytes { try Files.write(bundle.bytes, to: path) }
         let now = Int64(Date().timeIntervalSince1970)
         try changeLastGood { state in
-            let former = state.kept[image.digest.hexadecimal]
+            // Endpoints that come and go make another image of the same bundle.
+            let former = state.kept.values.first { $0.digest == digest }
             var kept = KeptBundle(
                 digest: digest, appliedAt: now, inventoryTime: bundle.inventoryTime, attachMode: options.attachMode,
                 devices: options.devices, isAudited: options.isAudited, programs: options.programs.rawValue,
                 absent: absent.sorted())
-            // What did not change was applied when it was.
-            if let former, former.digest == digest { kept.appliedAt = former.appliedAt }
+            if let former { kept.appliedAt = former.appliedAt }
             state.kept[image.digest.hexadecimal] = kept
         }
     }
