@@ -1,9 +1,9 @@
 internal import WeirDiagnostics
-internal import WeirModel
+package import WeirModel
 internal import WeirSyntax
 
 /// An endpoint's own labels and those that its place gives it.
-func endpointLabels(
+package func endpointLabels(
     _ own: [String: String], namespace: String, namespaceLabels: [String: String], serviceAccount: String,
     clusterName: String
 ) -> LabelSet {

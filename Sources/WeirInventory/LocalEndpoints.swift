@@ -14,6 +14,9 @@ package struct LocalEndpoints {
     package let published: [String: Registration]
     /// Sorted by name.
     package let denied: [Denied]
+    /// Endpoints of this node that the inventory has and a registration has put out of their place, as the inventory has
+    /// them: whoever still sits behind such an interface is nobody that a policy is about. Sorted by name.
+    package let displaced: [Endpoint]
 
     /// - Parameter registrations: whose interfaces exist, the newest first.
     /// - Parameter node: where they live.
@@ -22,7 +25,7 @@ package struct LocalEndpoints {
     /// it says that the pod is, else those that a runtime handed on. Without any nothing is known of it. Addresses and interface are the registration's, and
     /// an address that the inventory gives somebody else is taken from them: the inventory is older than the pod.
     package init(_ inventory: Inventory, registrations: [Registration], node: String, clusterName: String) {
-        var known = Dictionary(inventory.endpoints.map { ($0.qualifiedName, $0) }) { first, _ in first }
+        let known = Dictionary(inventory.endpoints.map { ($0.qualifiedName, $0) }) { first, _ in first }
         var published: [String: Registration] = [:]
         var endpoints: [String: Endpoint] = [:]
         var denied: [Denied] = []
@@ -37,6 +40,12 @@ package struct LocalEndpoints {
             func deny(_ reason: String) { denied.append(Denied(registration: registration, reason: reason)) }
             guard !registration.addresses.isEmpty else {
                 deny("nobody said which addresses it has")
+                continue
+            }
+            if let (address, problem) = registration.addresses.lazy.compactMap({ address in
+                addressProblem(address).map { (address, $0) }
+            }).first {
+                deny("\(address) is \(problem)")
                 continue
             }
             if let address = registration.addresses.first(where: { nodeAddresses[$0] != nil }) {
@@ -56,7 +65,8 @@ package struct LocalEndpoints {
                     continue
                 }
                 labels = endpointLabels(
-                    own, namespace: registration.namespace, namespaceLabels: namespaceLabels,
+                    own.filter { !isDerivedLabel($0.key) }, namespace: registration.namespace,
+                    namespaceLabels: namespaceLabels,
                     serviceAccount: registration.serviceAccount ?? former?.serviceAccount ?? "default",
                     clusterName: clusterName)
             } else if let former {
@@ -75,21 +85,30 @@ package struct LocalEndpoints {
             let endpoint = Endpoint(
                 namespace: registration.namespace, name: name, node: node, addresses: registration.addresses,
                 labels: labels, ports: registration.ports ?? former?.ports ?? [],
-                attachment: .interface(registration.interface), isAudited: former?.isAudited ?? false,
+                attachment: .interface(registration.interface),
+                // Said of that pod; of one with other labels nobody has said it.
+                isAudited: former.map { $0.isAudited && $0.labels == labels } ?? false,
                 location: former?.location ?? SourceLocation(file: "registration of \(registration.key)"))
             endpoints[endpoint.qualifiedName] = endpoint
             published[endpoint.qualifiedName] = registration
         }
-        // A registered pod stands for itself, whether it can be published or not.
-        for registration in registrations { known[registration.qualifiedName] = nil }
-        for (name, endpoint) in known {
-            var endpoint = endpoint
+        // A registered pod stands for itself, whether it can be published or not, and its interface is its own.
+        let names = Set(registrations.map(\.qualifiedName))
+        let interfaces = Set(registrations.map(\.interface))
+        var displaced: [Endpoint] = []
+        for (name, former) in known {
+            var endpoint = former
             endpoint.addresses.removeAll { claims[$0] != nil }
-            if !endpoint.addresses.isEmpty { endpoints[name] = endpoint }
+            var isDisplaced = endpoint.addresses.isEmpty || names.contains(name)
+            if case .interface(let own) = former.attachment, former.node == node, interfaces.contains(own) {
+                isDisplaced = true
+            }
+            if !isDisplaced { endpoints[name] = endpoint } else if former.node == node { displaced.append(former) }
         }
         self.inventory = registrations.isEmpty ? inventory : inventory.with(endpoints: Array(endpoints.values))
         self.published = published
         self.denied = denied.sorted { $0.registration.qualifiedName < $1.registration.qualifiedName }
+        self.displaced = displaced.sorted { $0.qualifiedName < $1.qualifiedName }
     }
 }
 

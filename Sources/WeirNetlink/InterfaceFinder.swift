@@ -8,11 +8,14 @@ package struct InterfaceNotFound: Error, Hashable, Sendable, CustomStringConvert
     package var reason: String
     /// What was looked at, in order.
     package var tried: [String]
+    /// Where it may be any of several: their indexes, sorted.
+    package var candidates: [UInt32]
 
-    package init(endpoint: String, reason: String, tried: [String]) {
+    package init(endpoint: String, reason: String, tried: [String], candidates: [UInt32] = []) {
         self.endpoint = endpoint
         self.reason = reason
         self.tried = tried
+        self.candidates = candidates
     }
 
     package var description: String {
@@ -150,7 +153,9 @@ package final class InterfaceFinder {
         }
         guard routed.count <= 1 else {
             let names = routed.compactMap { interfaces[$0]?.name }.sorted().joined(separator: ", ")
-            throw InterfaceNotFound(endpoint: endpoint, reason: "its addresses have routes to \(names)", tried: tried)
+            throw InterfaceNotFound(
+                endpoint: endpoint, reason: "its addresses have routes to \(names)", tried: tried,
+                candidates: routed.sorted())
         }
         if let index = routed.first, let interface = interfaces[index] { return interface }
 
@@ -203,7 +208,8 @@ package final class InterfaceFinder {
             let paths = Set(owners.map(\.namespacePath)).sorted().joined(separator: ", ")
             let names = ends.values.map(\.name).sorted().joined(separator: ", ")
             throw InterfaceNotFound(
-                endpoint: endpoint, reason: "\(list) is ambiguous: owned in \(paths), behind \(names)", tried: tried)
+                endpoint: endpoint, reason: "\(list) is ambiguous: owned in \(paths), behind \(names)", tried: tried,
+                candidates: ends.keys.sorted())
         }
         guard let end = ends.values.first else {
             throw InterfaceNotFound(

@@ -38,10 +38,24 @@ extension StateDirectory {
 
     /// Those of this boot and namespace, whether the interface still exists or not.
     func denied() throws -> [DeniedInterface] {
-        let saved = try DeniedState.load(
-            deniedPath, remedy: "remove it; quarantines that it lists then stay until their interfaces are gone")
+        let saved = try loadDenied()
         guard saved.boot == (try BootID.current()), saved.namespace == (try .current()) else { return [] }
         return saved.interfaces
+    }
+
+    /// Throws where the file has interfaces of another network namespace, which saving ours would forget.
+    func requireDeniedHere() throws {
+        let saved = try loadDenied()
+        guard saved.boot == (try BootID.current()), let namespace = saved.namespace, !saved.interfaces.isEmpty,
+            namespace != (try .current())
+        else { return }
+        throw LoaderError.refused(
+            "\(path) has denied interfaces of another network namespace", hint: "run there, or use another --state-dir")
+    }
+
+    private func loadDenied() throws -> DeniedState {
+        try DeniedState.load(
+            deniedPath, remedy: "remove it; quarantines that it lists then stay until their interfaces are gone")
     }
 
     func save(denied interfaces: [DeniedInterface]) throws {
@@ -63,6 +77,7 @@ extension Loader {
     @discardableResult
     func deny(_ wanted: [DeniedInterface]) throws -> [DeniedInterface] {
         guard !wanted.isEmpty else { return [] }
+        try state.requireDeniedHere()
         let former = try state.denied()
         let present = Set(try Netlink().interfaces().map(\.index))
         var denied = Dictionary(former.filter { present.contains($0.index) }.map { ($0.index, $0) }) { $1 }
@@ -98,12 +113,14 @@ extension Loader {
         if kept.count != denied.count { try state.save(denied: kept) }
     }
 
-    /// After an apply: lets go of every interface but these, and of those that are kept unless the policy knows them.
+    /// After an apply: lets go of every interface but these and those that are kept and that the policy does not know.
     func allow(except denied: [DeniedInterface], known: Set<UInt32>) throws {
         let stay = Set(denied.map(\.index))
-        try allow(
-            Set(
-                try state.denied().filter { !stay.contains($0.index) && (!$0.isKept || known.contains($0.index)) }
-                    .map(\.index)))
+        let present = Set(try Netlink().interfaces().map(\.index))
+        let gone = try state.denied().filter { entry in
+            !present.contains(entry.index)
+                || !stay.contains(entry.index) && (!entry.isKept || known.contains(entry.index))
+        }
+        try allow(Set(gone.map(\.index)))
     }
 }

@@ -42,7 +42,7 @@ extension Loader {
         var status = LocalStatus()
         let lastGood = try state.lastGood()
         status.isOpened = lastGood.isOpened
-        if let kept = lastGood.active.flatMap({ lastGood.kept[$0] }) {
+        if let kept = lastGood.inForce {
             let now = Int64(Date().timeIntervalSince1970)
             status.policyAgeSeconds = max(0, now - kept.appliedAt)
             status.inventoryAgeSeconds = kept.inventoryTime.map { max(0, now - $0) }
