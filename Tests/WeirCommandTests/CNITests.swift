@@ -107,6 +107,8 @@ struct CNITests {
 struct CNIChainTests {
     private static let everybody = """
         {apiVersion: weir.dev/v1, kind: Node, metadata: {name: n}, spec: {addresses: [10.66.0.1, "fd66::1"], podCIDRs: [10.66.0.0/24, "fd66::/64"]}}
+        ---
+        {apiVersion: weir.dev/v1, kind: Namespace, metadata: {name: shop}}
         """
     /// Pods of app web take what comes from app client; all others take nothing.
     private static let policies = """
@@ -198,6 +200,20 @@ struct CNIChainTests {
             #expect(try await !node.reaches(0, "10.66.0.1"))
             let status = try await node.weir(["status"])
             #expect(status.output.contains("shop/stranger"))
+        }
+    }
+
+    @Test("A pod of a namespace that the inventory does not have is denied, whatever its labels")
+    func unknownNamespace() async throws {
+        try await CNINode.use(.ptp) { node in
+            try await Self.apply(node)
+            var pod = try node.attachment(0, name: "web", labels: ["app": "web"])
+            pod.arguments["K8S_POD_NAMESPACE"] = "nowhere"
+            try await node.runtime.add(pod)
+            try await node.runtime.check(pod)
+            #expect(try await !node.reaches(0, "10.66.0.1"))
+            let status = try await node.weir(["status"])
+            #expect(status.output.contains("the inventory does not know namespace 'nowhere'"))
         }
     }
 
