@@ -18,8 +18,8 @@ package struct LocalEndpoints {
     /// - Parameter registrations: whose interfaces exist, the newest first.
     /// - Parameter node: where they live.
     ///
-    /// Labels are those of the registration, else those that the inventory has for the pod of this name, wherever it
-    /// says that the pod is. Without either nothing is known of it. Addresses and interface are the registration's, and
+    /// Labels are those of a person's registration, else those that the inventory has for the pod of this name, wherever
+    /// it says that the pod is, else those that a runtime handed on. Without any nothing is known of it. Addresses and interface are the registration's, and
     /// an address that the inventory gives somebody else is taken from them: the inventory is older than the pod.
     package init(_ inventory: Inventory, registrations: [Registration], node: String, clusterName: String) {
         var known = Dictionary(inventory.endpoints.map { ($0.qualifiedName, $0) }) { first, _ in first }
@@ -49,7 +49,7 @@ package struct LocalEndpoints {
             }
             let former = known[registration.qualifiedName]
             let labels: LabelSet
-            if let own = registration.labels {
+            if let own = registration.labels, former == nil || registration.goesBeforeInventory {
                 guard let namespaceLabels = inventory.namespaces[registration.namespace] ?? registration.homeLabels
                 else {
                     deny("the inventory does not know namespace '\(registration.namespace)', so its labels are unknown")
@@ -94,6 +94,12 @@ package struct LocalEndpoints {
 }
 
 extension Registration {
+    /// What a person says of an endpoint holds until that person says otherwise. A runtime hands on what whoever made the
+    /// pod wrote: the inventory has what the API server admitted.
+    fileprivate var goesBeforeInventory: Bool {
+        if case .endpoint = key { true } else { false }
+    }
+
     /// Of who was registered by hand: a machine without Kubernetes has namespaces that no document describes.
     fileprivate var homeLabels: [String: String]? {
         if case .endpoint = key { [:] } else { nil }

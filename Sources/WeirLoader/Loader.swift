@@ -52,6 +52,8 @@ package struct Loader: Sendable {
         package var attachMode = AttachMode.automatic
         package var lockTimeout = Duration.seconds(10)
         package var programs = DatapathOptions.defaults
+        /// Use the programs that run, of whichever version: an endpoint that comes is no upgrade.
+        package var keepsPrograms = false
         /// The node's devices under a host firewall; nil: those with its addresses or a default route.
         package var devices: [String]?
         /// Policy drops of the whole node are reported and pass.
@@ -207,7 +209,10 @@ package struct Loader: Sendable {
     ) throws -> Outcome {
         try requireSameNamespace(checked.node.namespace)
         try requireSameABI()
-        let pins = try PinnedSet.open(object, options: options.programs, layout: layout)
+        let pins =
+            try options.keepsPrograms
+            ? PinnedSet.present(object, options: options.programs, layout: layout)
+            : PinnedSet.open(object, options: options.programs, layout: layout)
         return try tidying(where: { pins.removeIfNew() }) {
             try applyToPins(order, checked, pins, step)
         }

@@ -87,6 +87,27 @@ package final class InterfaceFinder {
         return try theOne(endpoint, addresses, Array(Set(found)), tried: [path])
     }
 
+    // MARK: A container's interface
+
+    /// The host side of an interface by its name in the network namespace that a path stands for, wherever that lies.
+    ///
+    /// - Throws: `InterfaceNotFound` where there is none, as for macvlan and ipvlan; `NetlinkError` where the kernel could
+    ///   not be asked.
+    package func hostSide(of name: String, inNamespaceAt path: String) throws -> NetworkInterface {
+        let endpoint = "behind '\(name)' in \(path)"
+        func notFound(_ reason: String) -> InterfaceNotFound {
+            InterfaceNotFound(endpoint: endpoint, reason: reason, tried: [])
+        }
+        guard let identity = NamespaceIdentity(path: path) else { throw notFound("there is no network namespace") }
+        guard identity != namespace else { throw notFound("that is the node's own network namespace") }
+        let other = try NetworkNamespace(path: path)
+        guard let interface = try other.run({ try netlink.interfaces() }).first(where: { $0.name == name }) else {
+            throw notFound("there is no interface of that name")
+        }
+        let owner = Owner(namespacePath: path, interface: interface, namespaceID: try netlink.namespaceID(of: other))
+        return try hostEnd(of: owner).mapError { notFound($0.text) }.get()
+    }
+
     // MARK: A whole namespace
 
     /// What leads from a network namespace to this one.

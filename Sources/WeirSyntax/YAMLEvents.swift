@@ -63,7 +63,10 @@ func withYAMLEvents<Result>(
                 return feed.failure == nil ? 1 : 0
             }, Unmanaged.passUnretained(feed).toOpaque())
         return body { () throws(YAMLFailure) in try unsafe nextEvent(parser, feed) }
+        // As in NetworkNamespace: else the executable would depend on the folder that it was built in.
+        #sourceLocation(file:"YAMLEvents",line:68)
     }
+    #sourceLocation()
 }
 
 /// Turns pieces into the blocks that libyaml asks for. A class, as libyaml holds a pointer to it.

@@ -39,6 +39,37 @@ struct CIExampleTests {
         #expect(uploaded == ["weir-test.xml"])
     }
 
+    @Test("The workflow for bundles signs one for each node, gives each run a higher serial, and leaves no key behind")
+    func bundles() async throws {
+        let text = try String(
+            contentsOfFile: Weir.package + "/Policies/ci/.github/workflows/bundles.yaml", encoding: .utf8)
+        let read = try await Python.json("print(json.dumps(yaml.safe_load(sys.stdin)['jobs']))", input: text)
+        let jobs = try #require(read as? [String: [String: Any]])
+        #expect(jobs["deliver"]?["needs"] as? String == "compile")
+        let steps = try #require(jobs["compile"]?["steps"] as? [[String: Any]])
+        #expect(steps.compactMap { ($0["with"] as? [String: Any])?["path"] as? String } == ["bundles"])
+        let workspace = try repository()
+        let setUp = try await run(
+            """
+            weir bundle key key >/dev/null
+            git init -q && git add policies
+            git -c user.name=t -c user.email=t@example.org commit -qm first
+            """, in: workspace)
+        #expect(setUp.status == 0, "\(setUp.errors)")
+        for command in steps.compactMap({ $0["run"] as? String }) {
+            let outcome = try await run("WEIR_SIGNING_KEY=$(cat key); \(command)", in: workspace)
+            #expect(outcome.status == 0, "\(command): \(outcome.errors)")
+        }
+        #expect(try workspace.names == [".git", "bundles", "key", "key.pub", "path", "policies"])
+        let check = try await run(
+            """
+            mkdir keys && cp key.pub keys/
+            weir inspect bundles/node-a.weir --trusted-keys keys --verify >/dev/null
+            cd bundles && sha256sum --check --quiet SHA256SUMS && ls
+            """, in: workspace)
+        #expect(check.output == "SHA256SUMS\nnode-a.weir\n", "\(check.errors)")
+    }
+
     @Test("The hooks of pre-commit are YAML, pass on policies that are fine, and fail on those that are not")
     func preCommit() async throws {
         let text = try String(contentsOfFile: Weir.package + "/Policies/ci/.pre-commit-config.yaml", encoding: .utf8)

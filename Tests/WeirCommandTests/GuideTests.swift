@@ -117,6 +117,27 @@ struct GuideTests {
         #expect(other.status == 4)
     }
 
+    @Test("Every configuration in the guide to container networking is one that weir takes")
+    func containerNetworking() async throws {
+        let blocks = Self.blocks("json", in: try Self.page("ContainerNetworking.md"))
+        #expect(blocks.count == 2)
+        for block in blocks {
+            let list = try #require(Outcome.object(block.text), "line \(block.line)")
+            let plugins = try #require(list["plugins"] as? [[String: Any]])
+            var entry = try #require(plugins.last)
+            #expect(entry["type"] as? String == "weir")
+            entry["name"] = list["name"]
+            entry["cniVersion"] = list["cniVersion"]
+            entry["disableCheck"] = true
+            let outcome = try await Weir.run(
+                ["cni"], input: String(decoding: try JSONSerialization.data(withJSONObject: entry), as: UTF8.self),
+                environment: [
+                    "CNI_COMMAND": "CHECK", "CNI_CONTAINERID": "c", "CNI_IFNAME": "eth0", "CNI_NETNS": "/run/netns/c",
+                ])
+            #expect(outcome.status == 0, "line \(block.line): \(outcome.output)")
+        }
+    }
+
     // MARK: Commands
 
     private static let pages =
@@ -154,26 +175,34 @@ struct GuideTests {
                 $0.hasPrefix("sudo ") ? String($0.dropFirst(5)) : String($0)
             }
             for line in lines where line.hasPrefix("weir ") {
-                var words = Self.words(line).dropFirst()
-                var command = root
-                while let next = command.subcommands?.first(where: { $0.commandName == words.first }) {
-                    command = next
-                    words.removeFirst()
-                }
                 let place = "\(page), the block at \(block.line): \(line)"
-                #expect((command.subcommands ?? []).allSatisfy { $0.commandName == "help" }, "\(place)")
-                var rest = Array(words)
-                while !rest.isEmpty {
-                    let word = rest.removeFirst()
-                    guard word.hasPrefix("--") else { continue }
-                    let option = command.arguments?.first { argument in
-                        argument.names?.contains { "--\($0.name)" == word } ?? false
-                    }
-                    let known = try #require(option, "\(place): \(word)")
-                    if let values = known.allValues, let value = rest.first {
-                        #expect(values.contains(value), "\(place)")
-                    }
-                }
+                try Self.requireCommand(Self.words(line).dropFirst(), in: root, place)
+            }
+        }
+    }
+
+    /// A command of the tree, with options of its own and values that these take.
+    static func requireCommand(
+        _ words: some Collection<String>, in root: MannersTests.Command, _ place: String
+    ) throws {
+        var words = Array(words)
+        var command = root
+        while let next = command.subcommands?.first(where: { $0.commandName == words.first }) {
+            command = next
+            words.removeFirst()
+        }
+        #expect((command.subcommands ?? []).allSatisfy { $0.commandName == "help" }, "\(place)")
+        // --name=value is --name value.
+        var rest = words.flatMap { $0.hasPrefix("--") ? $0.split(separator: "=", maxSplits: 1).map(String.init) : [$0] }
+        while !rest.isEmpty {
+            let word = rest.removeFirst()
+            guard word.hasPrefix("--") else { continue }
+            let option = command.arguments?.first { argument in
+                argument.names?.contains { "--\($0.name)" == word } ?? false
+            }
+            let known = try #require(option, "\(place): \(word)")
+            if let values = known.allValues, let value = rest.first {
+                #expect(values.contains(value), "\(place)")
             }
         }
     }

@@ -24,6 +24,7 @@ struct DiagnosticsGuide {
     private static let commands: [(String, String)] = [
         ("weir apply", "1; 2 with `--dry-run --detailed-exitcode`: something would change; 3"),
         ("weir bundle key", "3: the file is there already, or cannot be written"),
+        ("weir cni", "1: any error, as the CNI specification has it; its code is in the JSON on standard output"),
         ("weir compile", "1; 3: the key to sign with, or where to write"),
         ("weir confirm", "3: nothing waits to be confirmed, or the time is over"),
         ("weir ct flush", "1: no such endpoint; 3"),

@@ -155,6 +155,7 @@ extension Loader.Options {
         options.devices = kept.devices
         options.isAudited = kept.isAudited
         options.programs = DatapathOptions(rawValue: kept.programs)
+        options.keepsPrograms = true
         // Whoever applied it first answered for what a host policy cuts.
         options.isForced = true
         options.confirmWithin = nil
