@@ -120,9 +120,13 @@ package struct NodeSession {
         return try loader.state.denied().filter { present.contains($0.index) }
     }
 
-    /// Host sides of pairs whose other side is in another network namespace.
+    /// Host sides of pairs whose other side is in another network namespace. One with a default route is the node's own
+    /// way out, as a node that is itself a container has it.
     package func pairEnds() throws -> [NetworkInterfaceName] {
-        try Netlink().interfaces().filter { $0.isPairEnd && $0.peerNamespaceID != nil }
+        let netlink = Netlink()
+        let uplinks = try netlink.defaultRouteInterfaces()
+        return try netlink.interfaces()
+            .filter { $0.isPairEnd && $0.peerNamespaceID != nil && !uplinks.contains($0.index) }
             .map { NetworkInterfaceName(index: $0.index, name: $0.name) }
     }
 
