@@ -76,6 +76,9 @@ package struct NodeOperator {
                     return .denied(reason: reason)
                 }
                 let order = try putInForce(last, in: session)
+                guard try session.registrations().contains(where: { $0.key == registration.key }) else {
+                    throw LoaderError.refused("\(registration.interface) is gone", hint: "make it, and add it again")
+                }
                 let denied = order.denied.first { $0.index == index }
                 return denied.map { .denied(reason: $0.reason) } ?? .published
             } catch {

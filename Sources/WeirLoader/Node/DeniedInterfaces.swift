@@ -91,8 +91,13 @@ extension Loader {
             for entry in wanted {
                 if try Quarantine.state(of: entry.index)?.deniesBothDirections == true { continue }
                 imposed.append(entry)
-                if !hasTCX { try attacher.ensureClsact(entry.index) }
-                try Quarantine.impose(on: entry.index, kind: hasTCX ? .tcx : .clsact)
+                do {
+                    if !hasTCX { try attacher.ensureClsact(entry.index) }
+                    try Quarantine.impose(on: entry.index, kind: hasTCX ? .tcx : .clsact)
+                } catch let error as KernelError where error.errno == .noSuchDevice {
+                    // Nothing passes at an interface that is gone.
+                    imposed.removeLast()
+                }
             }
         } catch {
             try? allow(Set(imposed.map(\.index)))
