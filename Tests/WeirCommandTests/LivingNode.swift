@@ -4,7 +4,7 @@ import Testing
 /// A node whose pods reach each other, with a policy for endpoints that come and go.
 ///
 /// Pod 2 is to be shop/api, pod 3 shop/db, pod 4 shop/web, pod 5 stays a stranger.
-struct LivingNode: Sendable {
+struct LivingNode {
     let node: ThrowawayNode
     let workspace: Workspace
 
@@ -167,17 +167,15 @@ struct LivingNode: Sendable {
         return outcome.status != 124
     }
 
-    /// What stops at the hooks of the node's interfaces: `veth-2 denied` or `veth-2 judged`, sorted.
+    /// What the kernel has at the node's interfaces: `veth-2 denied`, `veth-2 judged` or both, sorted.
     func hooks() async throws -> [String] {
-        let text = try await Machine.shell("nsenter --net=/run/netns/\(node.name) bpftool net show")
-        let lines = text.split(separator: "\n").filter { $0.contains("weir_") }
-        return Set(
-            lines.compactMap { line in
-                line.split(separator: "(").first.map { name in
-                    "\(name) \(line.contains("weir_quarantine") ? "denied" : "judged")"
-                }
-            }
-        ).sorted()
+        let status = try await weir("status", "--output", "json").object ?? [:]
+        let denied = ((status["local"] as? [String: Any])?["denied"] as? [[String: Any]] ?? [])
+            .compactMap { $0["interface"] as? String }
+        let judged = (status["endpoints"] as? [[String: Any]] ?? []).compactMap { endpoint -> String? in
+            (endpoint["hooks"] as? [Any])?.count == 2 ? endpoint["interface"] as? String : nil
+        }
+        return (denied.map { "\($0) denied" } + judged.map { "\($0) judged" }).sorted()
     }
 
     /// The files in the state directory, by kind, with how many there are.

@@ -1,6 +1,7 @@
 import InputTestSupport
 import Testing
 import WeirCompiler
+import WeirDiagnostics
 import WeirInventory
 import WeirModel
 import WeirTestSupport
@@ -26,7 +27,7 @@ import WeirTestSupport
         Endpoint(
             namespace: "shop", name: name, node: node, addresses: address(addresses),
             labels: labels(app, account: "robot"), ports: [NamedPort(name: "http", protocol: .tcp, port: 80)],
-            attachment: attachment, isAudited: isAudited, location: SourceLocation(file: "inventory"))
+            attachment: attachment, isAudited: isAudited, location: WeirDiagnostics.SourceLocation(file: "inventory"))
     }
 
     private static func registration(
@@ -46,7 +47,7 @@ import WeirTestSupport
             nodes: [
                 Node(
                     name: "node-a", labels: [:], addresses: address("192.0.2.1"), podCIDRs: [], isKubeAPIServer: false,
-                    location: SourceLocation(file: "inventory"))
+                    location: WeirDiagnostics.SourceLocation(file: "inventory"))
             ], namespaces: ["shop": ["team": "a"]])
         return LocalEndpoints(inventory, registrations: registrations, node: "node-a", clusterName: "default")
     }

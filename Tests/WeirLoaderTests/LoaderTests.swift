@@ -55,7 +55,8 @@ struct LoaderTests {
         #expect(try place.detach().detached.count == 4)
         #expect(try fixture.traces() == [])
         #expect(try topology.connect(from: 0, "10.7.0.3", 80))
-        #expect(try place.status() == nil)
+        let opened = try #require(try place.status())
+        #expect(opened.local.isOpened && opened.activeSlot == nil && opened.endpoints.isEmpty && opened.problems == [])
         #expect(try !place.detach().wasPresent)
     }
 
