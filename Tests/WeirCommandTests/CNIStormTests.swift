@@ -80,12 +80,12 @@ struct CNIStormTests {
             try FileManager.default.removeItem(atPath: plugin)
             // Every third one dies somewhere on its way.
             try """
-                #!/bin/bash
-                exec 3<&0
-                "\(executable)" <&3 &
-                if (((RANDOM + \(seed)) % 3 == 0)); then sleep "$(printf '0.%03d' $((RANDOM % 150)))"; kill -9 $!; fi 2>/dev/null
-                wait $!
-                """.write(toFile: plugin, atomically: true, encoding: .utf8)
+            #!/bin/bash
+            exec 3<&0
+            "\(executable)" <&3 &
+            if (((RANDOM + \(seed)) % 3 == 0)); then sleep "$(printf '0.%03d' $((RANDOM % 150)))"; kill -9 $!; fi 2>/dev/null
+            wait $!
+            """.write(toFile: plugin, atomically: true, encoding: .utf8)
             try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: plugin)
             let died = try await withThrowingTaskGroup(of: Int.self) { group in
                 for index in node.containers.indices {
@@ -119,7 +119,8 @@ struct CNIStormTests {
         #expect(links == "lo\nup1\nup0\n" || links == "lo\nup0\nup1\n", "\(seed)")
         let left = try await Machine.shell(
             "ls \(node.pinPath)/links \(node.stateDirectory)/registrations 2>/dev/null | grep -E 'gress$|json' || true; "
-                + "find \(node.stateDirectory) -name '*.tmp' -o -name denied.json; ls -d \(node.pinPath)-new 2>/dev/null || true")
+                + "find \(node.stateDirectory) -name '*.tmp' -o -name denied.json; ls -d \(node.pinPath)-new 2>/dev/null || true"
+        )
         #expect(left.isEmpty, "\(seed)")
         let status = try #require(try await node.weir(["status", "--output", "json"]).object, "\(seed)")
         #expect((status["endpoints"] as? [Any])?.isEmpty == true, "\(seed)")

@@ -349,7 +349,8 @@ struct RefusalTests {
         let place = fixture.place
         let revision = try place.apply(HandmadeImage.make(port: 80)).revision
         let path = place.stateDirectory + "/state.json"
-        let newer = Array(try String(contentsOfFile: path, encoding: .utf8).replacing("\"format\" : 1", with: "\"format\" : 2").utf8)
+        let newer = Array(
+            try String(contentsOfFile: path, encoding: .utf8).replacing("\"format\" : 1", with: "\"format\" : 2").utf8)
         try Data(newer).write(to: URL(fileURLWithPath: path))
         let error = #expect(throws: LoaderError.self) { try place.apply(HandmadeImage.make(port: 81)) }
         let text = try #require(error).description
