@@ -116,10 +116,12 @@ struct CNINode: Sendable {
             == 0
     }
 
-    /// Programs of weir's on interfaces of the node, one in a line.
-    func hooks() async throws -> [String] {
-        try await Machine.shell("nsenter --net=/run/netns/\(name) bpftool net show | grep weir_ || true")
-            .split(separator: "\n").map(String.init)
+    /// What is there of endpoints: pinned links (two for each that is published) and registrations. What stands on an
+    /// interface without a pin goes with it; Debian's bpftool does not show tcx.
+    func traces() async throws -> [String] {
+        try await Machine.shell(
+            "ls \(pinPath)/links \(stateDirectory)/registrations 2>/dev/null | grep -E 'gress$|json$' || true"
+        ).split(separator: "\n").map(String.init)
     }
 }
 

@@ -171,10 +171,10 @@ struct CNIChainTests {
                 #expect(result.addresses.count == 2)
                 #expect((result["interfaces"] as? [Any])?.count ?? 0 >= 2)
                 try await node.runtime.check(web)
-                #expect(try await node.hooks().count == 2)
+                #expect(try await node.traces().count == 3)
                 try await node.runtime.delete(web)
                 try await node.runtime.delete(web)
-                #expect(try await node.hooks().isEmpty)
+                #expect(try await node.traces().isEmpty)
             }
         }
     }
@@ -228,7 +228,7 @@ struct CNIChainTests {
             gone.namespacePath = ""
             try await node.runtime.delete(gone)
             try await node.runtime.check(pods[1])
-            #expect(try await node.hooks().count == 2)
+            #expect(try await node.traces().count == 3)
         }
     }
 
@@ -248,7 +248,7 @@ struct CNIChainTests {
                 }
                 try await group.waitForAll()
             }
-            #expect(try await node.hooks().isEmpty)
+            #expect(try await node.traces().isEmpty)
         }
     }
 }
