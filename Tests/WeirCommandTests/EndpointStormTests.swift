@@ -12,7 +12,7 @@ struct EndpointStormTests {
         #expect(try await node.complaints() == [])
         #expect(!node.deniedFile.contains("\"index\""))
         let addresses = try await node.weir("map", "dump", "ipcache4", "--output", "jsonl").lines
-            .filter { $0.contains("10.7.0.") }
+            .filter { $0.contains("\"endpoint\":\"shop/") }
         #expect(addresses.count == names.count, "\(addresses)")
     }
 
