@@ -1,5 +1,6 @@
 import Foundation
 import Testing
+import WeirTestSupport
 
 /// What a runtime does to a node all day, and what it must never let through.
 @Suite("weir cni under load", .serialized, .enabled(if: KernelRequirement.isMet))
@@ -40,26 +41,24 @@ struct CNIStormTests {
             try await Self.apply(node)
             let server = try node.attachment(0, name: "server", labels: ["app": "server"])
             let address = try #require(try await node.runtime.add(server).addresses.first { $0.contains(".") })
-            let files = ["server", "node"].map { "\(node.workspace.path)/\($0).txt" }
+            let file = "\(node.workspace.path)/server.txt"
             // What reaches the server's own interface, and what the node takes of its pods.
-            let capture = { (seconds: Int) in
-                """
-                nsenter --net=/run/netns/\(node.containers[0]) timeout \(seconds) tcpdump -l -n -i eth0 udp >\(files[0]) 2>/dev/null &
+            let capture = """
+                nsenter --net=/run/netns/\(node.containers[0]) timeout 6 tcpdump -l -n -i eth0 udp >\(file) 2>/dev/null &
                 nsenter --net=/run/netns/\(node.name) nft -f - <<<'
                   table inet seen { chain in { type filter hook input priority 0; udp dport 9000 counter; }; }'
-                sleep 0.5
+                wait
                 """
-            }
             for (index, labels) in [(1, ["app": "web"]), (2, nil)] as [(Int, [String: String]?)] {
                 try await Machine.shell(
                     "nsenter --net=/run/netns/\(node.name) nft delete table inet seen 2>/dev/null || true")
                 let pod = try node.attachment(index, name: "pod\(index)", labels: labels)
-                async let captured = Machine.shell(capture(6) + "\nwait")
+                async let captured = Machine.shell(capture)
                 try await Task.sleep(for: .seconds(1))
                 try await node.runtime.add(pod)
                 try await Machine.shell(Self.send(from: node.containers[index], to: address))
                 _ = try await captured
-                let seen = try String(contentsOfFile: files[0], encoding: .utf8)
+                let seen = try String(contentsOfFile: file, encoding: .utf8)
                 let passed = try await Machine.shell(
                     "nsenter --net=/run/netns/\(node.name) nft list table inet seen | grep -o 'packets [0-9]*'")
                 #expect(!seen.contains(".9000:"), "denied port: \(seen.suffix(300))")
@@ -94,7 +93,7 @@ struct CNIStormTests {
                         var died = 0
                         for _ in 0..<18 {
                             do { try await node.runtime.add(pod) } catch { died += 1 }
-                            try await Self.delete(pod, node, &died)
+                            died += try await Self.delete(pod, node)
                         }
                         return died
                     }
@@ -106,12 +105,16 @@ struct CNIStormTests {
         }
     }
 
-    /// As runtimes do: until it is done.
-    private static func delete(_ pod: CNIRuntime.Attachment, _ node: CNINode, _ died: inout Int) async throws {
-        for _ in 0..<20 {
-            do { return try await node.runtime.delete(pod) } catch { died += 1 }
+    /// As runtimes do: until it is done. Returns how often it was not.
+    private static func delete(_ pod: CNIRuntime.Attachment, _ node: CNINode) async throws -> Int {
+        for died in 0..<20 {
+            do {
+                try await node.runtime.delete(pod)
+                return died
+            } catch { continue }
         }
         try await node.runtime.delete(pod)
+        return 20
     }
 
     private static func expectNothing(on node: CNINode, _ seed: String) async throws {
