@@ -71,6 +71,7 @@ let package = Package(
                 .product(name: "Crypto", package: "swift-crypto"),
             ],
             swiftSettings: strict),
+        .target(name: "WeirCNI", dependencies: ["WeirModel"], swiftSettings: strict),
         .target(name: "WeirFlow", dependencies: ["WeirSyntax", "WeirModel", "WeirImage"], swiftSettings: strict),
         .target(
             name: "WeirEmulator", dependencies: ["WeirABI", "WeirImage", "WeirMaps", "WeirFlow", "WeirModel"],
@@ -139,8 +140,10 @@ let package = Package(
             dependencies: [
                 "CStart", "WeirABI", "WeirDiagnostics", "WeirSyntax", "WeirModel", "WeirPolicy", "WeirInventory",
                 "WeirMaps",
-                "WeirImage", "WeirCompiler", "WeirLint", "WeirDiff", "WeirWireGuard", "WeirBundle", "WeirFlow",
-                "WeirEmulator", "WeirExpectation", "WeirExplain", "WeirInspect", "WeirKernel", "WeirLoader", "WeirNode",
+                "WeirImage", "WeirCompiler", "WeirLint", "WeirDiff", "WeirWireGuard", "WeirBundle", "WeirCNI",
+                "WeirFlow",
+                "WeirEmulator", "WeirExpectation", "WeirExplain", "WeirInspect", "WeirKernel", "WeirNetlink",
+                "WeirLoader", "WeirNode",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ],
@@ -258,6 +261,8 @@ let package = Package(
                 .product(name: "Crypto", package: "swift-crypto"),
             ],
             swiftSettings: strict),
+        .testTarget(
+            name: "WeirCNITests", dependencies: ["WeirCNI", "WeirModel", "WeirTestSupport"], swiftSettings: strict),
         .testTarget(
             name: "WeirLoaderTests",
             dependencies: [

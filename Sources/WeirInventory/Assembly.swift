@@ -1,14 +1,9 @@
 internal import WeirDiagnostics
-internal import WeirModel
+package import WeirModel
 internal import WeirSyntax
 
-/// Labels that weir derives; a pod must not be able to give them to itself.
-func isDerivedLabel(_ key: String) -> Bool {
-    key == WellKnownLabel.namespace || key.hasPrefix("io.cilium.k8s.")
-}
-
 /// An endpoint's own labels and those that its place gives it.
-func endpointLabels(
+package func endpointLabels(
     _ own: [String: String], namespace: String, namespaceLabels: [String: String], serviceAccount: String,
     clusterName: String
 ) -> LabelSet {

@@ -1,5 +1,5 @@
 internal import WeirDiagnostics
-internal import WeirModel
+package import WeirModel
 internal import WeirSyntax
 
 /// An address with the place that gives it.
@@ -86,15 +86,17 @@ func decodeAddress(_ cursor: Cursor, _ diagnostics: inout DiagnosticsCollector) 
 func isUsable(
     _ address: IPAddress, at location: SourceLocation, _ diagnostics: inout DiagnosticsCollector
 ) -> Bool {
-    let problem: String? =
-        if address.isUnspecified { "the unspecified address" } else if address.isMulticast {
-            "a multicast address"
-        } else if address.isLoopback { "a loopback address" } else if address.isV4Mapped {
-            "an IPv4-mapped address"
-        } else { nil }
-    guard let problem else { return true }
+    guard let problem = addressProblem(address) else { return true }
     diagnostics.error(.invalidAddress, "\(address) is \(problem)", at: location)
     return false
+}
+
+/// Why no packet of one owner can carry the address; nil where it can.
+package func addressProblem(_ address: IPAddress) -> String? {
+    if address.isUnspecified { return "the unspecified address" }
+    if address.isMulticast { return "a multicast address" }
+    if address.isLoopback { return "a loopback address" }
+    return address.isV4Mapped ? "an IPv4-mapped address" : nil
 }
 
 /// The addresses of one endpoint, each once, at most one of a family.

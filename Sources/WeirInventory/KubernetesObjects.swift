@@ -25,20 +25,23 @@ func decodePod(
     if let name = spec?["nodeName"], let text = name.string(&diagnostics) {
         node = Cursor.Text(text: text, location: name.location)
     }
-    var serviceAccount = "default"
-    if let text = (spec?["serviceAccountName"] ?? spec?["serviceAccount"])?.string(&diagnostics), !text.isEmpty {
-        serviceAccount = text
-    }
     return .endpoint(
         EndpointDraft(
             namespace: metadata.namespace ?? "", name: metadata.name, node: node, addresses: addresses,
-            labels: metadata.labelDictionary.filter { !isDerivedLabel($0.key) }, serviceAccount: serviceAccount,
+            labels: metadata.labelDictionary.filter { !isDerivedLabel($0.key) },
+            serviceAccount: decodeServiceAccount(spec, &diagnostics),
             ports: decodeContainerPorts(spec?["containers"], &diagnostics), attachment: .byAddress,
             isAudited: metadata.isAudited(&diagnostics), location: metadata.location, isOurs: false))
 }
 
+/// "default" where the pod names none.
+func decodeServiceAccount(_ spec: Cursor?, _ diagnostics: inout DiagnosticsCollector) -> String {
+    let written = (spec?["serviceAccountName"] ?? spec?["serviceAccount"])?.string(&diagnostics)
+    return written.flatMap { $0.isEmpty ? nil : $0 } ?? "default"
+}
+
 /// Where two containers use one name for one protocol, the first counts.
-private func decodeContainerPorts(
+func decodeContainerPorts(
     _ containers: Cursor?, _ diagnostics: inout DiagnosticsCollector
 ) -> [NamedPort] {
     var ports: [NamedPort] = []

@@ -25,12 +25,13 @@ extension Loader {
         let attacher = Attacher(layout, state)
         var outcome = Outcome(result: .adjusted, revision: control.load().revision, slot: active.slot)
         var writer = SlotWriter(maps)
-        try save(active.image, order)
-        if case .adjusted(let other, let policy) = run.other { try save(other, policy) }
-        try step(.imageSaved)
-
         var undo = Undo()
         do {
+            let lastGood = try state.lastGood()
+            undo.add { [state] in try state.restore(lastGood) }
+            try save(active.image, order)
+            if case .adjusted(let other, let policy) = run.other { try save(other, policy) }
+            try step(.imageSaved)
             undo.add { try maps.setMeta(formerOther, slot: passive) }
             var mark = formerOther
             mark.state = WEIR_SLOT_BUILDING.rawValue
@@ -62,7 +63,7 @@ extension Loader {
                 try step(.fenced)
             }
             outcome.revision = control.load().revision
-            try state.markInForce(active.image.digest)
+            try state.markInForce(active.image.digest, isAudited: control.load().isAudited)
             try release(run.changes, attacher, &outcome)
             try step(.detached)
             try finish(run.other, passive, formerOther, &writer, &outcome)

@@ -70,7 +70,8 @@ extension Loader {
         guard version == UInt32(WEIR_ABI_VERSION) else {
             throw LoaderError.refused(
                 "the policy in force was loaded by a weir of ABI \(version), this one is of ABI \(WEIR_ABI_VERSION)",
-                hint: "run weir detach, then apply again; in between nothing is enforced")
+                hint: version > UInt32(WEIR_ABI_VERSION)
+                    ? Newer.remedy : "run weir detach, then apply again; in between nothing is enforced")
         }
     }
 }

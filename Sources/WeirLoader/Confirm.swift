@@ -40,7 +40,10 @@ extension Loader {
                 control.store(confirmed)
                 try Fence(try maps(.fence)).wait()
             }
-            do { try state.markInForce(abiBytes(of: try maps.meta(slot: value.activeSlot).image_digest)) } catch {
+            do {
+                let digest = abiBytes(of: try maps.meta(slot: value.activeSlot).image_digest)
+                try state.markInForce(digest, isAudited: value.isAudited)
+            } catch {
                 throw LoaderError.afterCommit(revision: confirmed.revision, LoaderError(error))
             }
             return ConfirmOutcome(revision: confirmed.revision, wasPending: true)

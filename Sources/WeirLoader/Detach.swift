@@ -30,10 +30,12 @@ extension Loader {
                 let wasRestorable = try state.lastGood().active != nil
                 var outcome = try detachLocked()
                 // Even where nothing was loaded, as after a reboot: nothing is to be enforced from now on.
-                outcome.allowed = try state.denied().map(\.interface)
+                let denied = try state.denied()
+                let present = Set(try Netlink().interfaces().map(\.index))
+                outcome.allowed = denied.filter { present.contains($0.index) }.map(\.interface)
                 do {
-                    if outcome.wasPresent || wasRestorable || !outcome.allowed.isEmpty { try state.forgetLastGood() }
-                    try allow(Set(try state.denied().map(\.index)))
+                    if outcome.wasPresent || wasRestorable || !denied.isEmpty { try state.forgetLastGood() }
+                    try allow(Set(denied.map(\.index)))
                 } catch { throw LoaderError.afterRelease(LoaderError(error)) }
                 return outcome
             }

@@ -18,7 +18,7 @@ extension Loader {
                 report.add(
                     .error, .notLoaded,
                     "\(state.path) tells of a policy, and nothing is pinned at \(layout.root): nothing is enforced",
-                    remedy: "weir apply …, as after every boot; or weir detach, to forget it")
+                    remedy: "weir restore, as after every boot; or weir detach, to forget it")
             }
             return
         }

@@ -7,17 +7,21 @@ package struct Finding: Hashable, Sendable, Codable {
         case atWork = "at-work"
         case bpfFileSystemHidden = "bpffs-hidden"
         case bpfFileSystemMissing = "bpffs-missing"
+        case bundleLost = "bundle-lost"
         case conntrackFull = "conntrack-full"
         case controlFrozen = "control-frozen"
         case dropsConntrackInsert = "drops-conntrack-insert"
         case dropsNoSlot = "drops-no-slot"
         case dropsNoVerdict = "drops-no-verdict"
+        case endpointAbsent = "endpoint-absent"
+        case endpointDenied = "endpoint-denied"
         case filterBefore = "filter-before"
         case helperMissing = "helper-missing"
         case hookMissing = "hook-missing"
         case hookUnneeded = "hook-unneeded"
         case imageMissing = "image-missing"
         case interfaceGone = "interface-gone"
+        case interfaceUnjudged = "interface-unjudged"
         case jitOff = "jit-off"
         case linkDead = "link-dead"
         case mapTypeMissing = "map-type-missing"
@@ -71,6 +75,8 @@ package struct DoctorReport: Hashable, Sendable, Codable {
     package var pinPath: String
     /// Whether anything of weir is pinned there.
     package var isLoaded = false
+    /// nil where nobody may look for it.
+    package var local: LocalStatus?
     /// Errors first, then in the order of ids.
     package var findings: [Finding] = []
     /// In the order of hooks, and of each hook's chain.
@@ -102,7 +108,10 @@ extension Loader {
                     .warning, .atWork, "another weir holds \(state.lockPath): what follows may be its unfinished work",
                     remedy: "run weir doctor again when it has ended")
             }
-            if try examineFileSystem(&report) { try examinePins(&report) }
+            if try examineFileSystem(&report) {
+                try examinePins(&report)
+                try examineLocal(&report)
+            }
             return report.sorted
         }
     }

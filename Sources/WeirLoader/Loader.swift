@@ -52,6 +52,8 @@ package struct Loader: Sendable {
         package var attachMode = AttachMode.automatic
         package var lockTimeout = Duration.seconds(10)
         package var programs = DatapathOptions.defaults
+        /// Use the programs that run, of whichever version: an endpoint that comes is no upgrade.
+        package var keepsPrograms = false
         /// The node's devices under a host firewall; nil: those with its addresses or a default route.
         package var devices: [String]?
         /// Policy drops of the whole node are reported and pass.
@@ -159,7 +161,10 @@ package struct Loader: Sendable {
         try step(.checked)
         let outcome = try applyChecked(order, checked, step)
         do {
-            try allow(except: order.denied, known: Set(checked.node.interfaces.values.map(\.index)))
+            // The policy before may not know an interface that this one knows, and may be in force again any moment.
+            if try !NodeSession(loader: self).isPending() {
+                try allow(except: order.denied, known: Set(checked.node.interfaces.values.map(\.index)))
+            }
             try state.removeDeadRegistrations()
         } catch { throw LoaderError.afterCommit(revision: outcome.revision, LoaderError(error)) }
         return outcome
@@ -207,7 +212,10 @@ package struct Loader: Sendable {
     ) throws -> Outcome {
         try requireSameNamespace(checked.node.namespace)
         try requireSameABI()
-        let pins = try PinnedSet.open(object, options: options.programs, layout: layout)
+        let pins =
+            try options.keepsPrograms
+            ? PinnedSet.present(object, options: options.programs, layout: layout)
+            : PinnedSet.open(object, options: options.programs, layout: layout)
         return try tidying(where: { pins.removeIfNew() }) {
             try applyToPins(order, checked, pins, step)
         }
@@ -227,7 +235,10 @@ package struct Loader: Sendable {
         switch try inPlace(order, checked, changes, word, pins.maps) {
         case .unchanged(let image):
             try save(image, order)
-            try state.markInForce(image.digest)
+            // Until it is confirmed, a restart of the machine goes back, too.
+            if try !NodeSession(loader: self).isPending() {
+                try state.markInForce(image.digest, isAudited: word.isAudited)
+            }
             try tidy(pins)
             return Outcome(result: .unchanged, revision: word.revision, slot: word.activeSlot)
         case .possible(let run):
@@ -279,6 +290,8 @@ package struct Loader: Sendable {
             if try !state.hasImage(digest: image.digest) {
                 undo.add { [state] in try state.removeImage(digest: image.digest) }
             }
+            let lastGood = try state.lastGood()
+            undo.add { [state] in try state.restore(lastGood) }
             try save(image, order)
             try step(.imageSaved)
             undo.add { [maps = pins.maps] in try maps.setMeta(formerMeta, slot: slot) }
@@ -318,7 +331,7 @@ package struct Loader: Sendable {
         control.store(after)
         do {
             try step(.committed)
-            if options.confirmWithin == nil { try state.markInForce(image.digest) }
+            if options.confirmWithin == nil { try state.markInForce(image.digest, isAudited: after.isAudited) }
             try fence.wait()
             try step(.fenced)
             try release(changes, attacher, &outcome)

@@ -258,6 +258,20 @@ struct PinnedSet: ~Copyable {
         }
     }
 
+    /// Opens what is pinned, with the programs that are there, of whichever object. Those of this one are loaded only
+    /// where there are none, or where they are of another layout.
+    static func present(_ object: [UInt8], options: DatapathOptions, layout: PinLayout) throws -> PinnedSet {
+        let own = digest(object: object, options: options)
+        let names = try (Files.list(layout.programs) ?? []).filter { !$0.hasSuffix("_new") }
+        if let name = names.contains(own) ? own : names.first,
+            let programs = try Programs(pinnedIn: "\(layout.programs)/\(name)")
+        {
+            let maps = try PinnedMaps(pinnedIn: layout.root)
+            return PinnedSet(layout: layout, maps: maps, programs: programs, digest: name, isNew: false)
+        }
+        return try open(object, options: options, layout: layout)
+    }
+
     private static func openPrograms(in directory: String, reading maps: PinnedMaps) throws -> Programs {
         guard let programs = try Programs(pinnedIn: directory) else {
             throw FileError("open programs in", directory, errno: .noSuchFileOrDirectory)

@@ -58,7 +58,7 @@ extension Loader {
         control.store(nil as ConfirmDeadline?)
         control.store(after)
         do {
-            try state.markInForce(abiBytes(of: former.image_digest))
+            try state.markInForce(abiBytes(of: former.image_digest), isAudited: after.isAudited)
             try Fence(try maps(.fence)).wait()
         } catch {
             throw LoaderError.afterCommit(revision: after.revision, LoaderError(error))

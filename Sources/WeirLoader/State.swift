@@ -3,6 +3,23 @@ internal import SystemPackage
 internal import WeirImage
 internal import WeirNetlink
 
+/// What a newer weir has left, after a downgrade.
+enum Newer {
+    static let remedy =
+        "install the newer weir again; to go back for good, run its weir detach --all first: until then its policy stays"
+
+    private struct Format: Decodable { var format: Int }
+
+    /// Throws where a file says that it is of a later format than this weir knows.
+    static func refuse(_ bytes: [UInt8], at path: String, above known: Int) throws(LoaderError) {
+        guard let found = try? JSONDecoder().decode(Format.self, from: Data(bytes)).format, found > known else {
+            return
+        }
+        throw LoaderError.refused(
+            "\(path) was written by a newer weir: format \(found), and this one knows \(known)", hint: remedy)
+    }
+}
+
 /// What a run leaves for the next, as a file of one version.
 protocol RememberedState: Codable {
     static var currentFormat: Int { get }
@@ -16,6 +33,7 @@ extension RememberedState {
     /// - Parameter remedy: what to do about a file that nobody can read.
     static func load(_ path: String, remedy: String) throws -> Self {
         guard let bytes = try Files.read(path) else { return Self() }
+        try Newer.refuse(bytes, at: path, above: Self.currentFormat)
         guard let state = try? JSONDecoder().decode(Self.self, from: Data(bytes)), state.format == Self.currentFormat
         else { throw LoaderError.refused("\(path) is damaged or of another version", hint: remedy) }
         return state

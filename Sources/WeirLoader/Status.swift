@@ -87,15 +87,26 @@ package struct NodeStatus: Hashable, Sendable, Codable {
     /// Rules that decided something.
     package var rules: [RuleCounter]
     package var maps: [MapFill]
+    package var local: LocalStatus
     /// Sentences about what is not as apply would leave it.
     package var problems: [String]
 }
 
 extension Loader {
-    /// nil where nothing is loaded under the pin path. Changes nothing and takes no lock.
+    /// nil where nothing is loaded under the pin path and nothing is remembered. Changes nothing and takes no lock.
     package func status() throws(LoaderError) -> NodeStatus? {
         try bordered {
-            guard try Files.exists(layout.root) else { return nil }
+            guard try Files.exists(layout.root) else {
+                let local = try localStatus(judged: [])
+                guard !local.isEmpty else { return nil }
+                var status = NodeStatus(
+                    pinPath: layout.root, isAudited: false, revision: 0, activeSlot: nil, node: nil, slots: [],
+                    endpoints: [], drops: [], insertFailures: [], rules: [], maps: [], local: local, problems: [])
+                if local.policyAgeSeconds != nil {
+                    status.problems.append("the policy that was applied is not in force: weir restore")
+                }
+                return status
+            }
             let maps = try PinnedMaps(pinnedIn: layout.root)
             let control = try ControlState(reading: maps(.control))
             let word = try inForce(control)
@@ -103,7 +114,7 @@ extension Loader {
             var status = NodeStatus(
                 pinPath: layout.root, isAudited: word.isAudited, revision: word.revision, activeSlot: slot, node: nil,
                 slots: [], endpoints: [],
-                drops: [], insertFailures: [], rules: [], maps: [], problems: [])
+                drops: [], insertFailures: [], rules: [], maps: [], local: LocalStatus(), problems: [])
             try countDrops(maps, into: &status)
             for index in 0..<Int(WEIR_SLOT_COUNT) { status.slots.append(try slotStatus(maps, index, active: slot)) }
             if let deadline = control.deadline, deadline.concerns(control.value) {
@@ -116,6 +127,8 @@ extension Loader {
                         "revision \(control.value.revision) was not confirmed in time: the earlier policy is in force")
                 }
             }
+            let survey = try AttachmentSurvey(layout, ownPrograms: try PinnedSet.programIDs(layout))
+            status.local = try localStatus(judged: Set(survey.attached.keys.map(\.interface)))
             guard let slot else {
                 status.problems.append(
                     "no policy is in force, every packet passes: apply starts over, detach removes what is left")
@@ -130,7 +143,7 @@ extension Loader {
                 status.problems.append("\(problem): \(Self.tunnelRemedy)")
             }
             status.node = image?.node
-            status.endpoints = try endpoints(maps, slot, image, &status.problems)
+            status.endpoints = try endpoints(maps, slot, image, survey, &status.problems)
             status.rules = try rules(maps, slot, image)
             status.maps = try fillLevels(maps, slot)
             return status
@@ -174,10 +187,9 @@ extension Loader {
     }
 
     private func endpoints(
-        _ maps: PinnedMaps, _ slot: Int, _ image: Image?, _ problems: inout [String]
+        _ maps: PinnedMaps, _ slot: Int, _ image: Image?, _ survey: AttachmentSurvey, _ problems: inout [String]
     ) throws -> [NodeStatus.Endpoint] {
-        let interfaces = Dictionary(try Netlink().interfaces().map { ($0.index, $0.name) }) { $1 }
-        let survey = try AttachmentSurvey(layout, ownPrograms: try PinnedSet.programIDs(layout))
+        let interfaces = survey.names
         var byID: [UInt32: UInt32] = [:]
         for entry in try read(try maps(.endpoints), slot) {
             // Index 0 is the node, for its own endpoints.

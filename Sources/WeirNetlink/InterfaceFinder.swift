@@ -8,11 +8,14 @@ package struct InterfaceNotFound: Error, Hashable, Sendable, CustomStringConvert
     package var reason: String
     /// What was looked at, in order.
     package var tried: [String]
+    /// Where it may be any of several: their indexes, sorted.
+    package var candidates: [UInt32]
 
-    package init(endpoint: String, reason: String, tried: [String]) {
+    package init(endpoint: String, reason: String, tried: [String], candidates: [UInt32] = []) {
         self.endpoint = endpoint
         self.reason = reason
         self.tried = tried
+        self.candidates = candidates
     }
 
     package var description: String {
@@ -87,6 +90,27 @@ package final class InterfaceFinder {
         return try theOne(endpoint, addresses, Array(Set(found)), tried: [path])
     }
 
+    // MARK: A container's interface
+
+    /// The host side of an interface by its name in the network namespace that a path stands for, wherever that lies.
+    ///
+    /// - Throws: `InterfaceNotFound` where there is none, as for macvlan and ipvlan; `NetlinkError` where the kernel could
+    ///   not be asked.
+    package func hostSide(of name: String, inNamespaceAt path: String) throws -> NetworkInterface {
+        let endpoint = "behind '\(name)' in \(path)"
+        func notFound(_ reason: String) -> InterfaceNotFound {
+            InterfaceNotFound(endpoint: endpoint, reason: reason, tried: [])
+        }
+        guard let identity = NamespaceIdentity(path: path) else { throw notFound("there is no network namespace") }
+        guard identity != namespace else { throw notFound("that is the node's own network namespace") }
+        let other = try NetworkNamespace(path: path)
+        guard let interface = try other.run({ try netlink.interfaces() }).first(where: { $0.name == name }) else {
+            throw notFound("there is no interface of that name")
+        }
+        let owner = Owner(namespacePath: path, interface: interface, namespaceID: try netlink.namespaceID(of: other))
+        return try hostEnd(of: owner).mapError { notFound($0.text) }.get()
+    }
+
     // MARK: A whole namespace
 
     /// What leads from a network namespace to this one.
@@ -129,7 +153,9 @@ package final class InterfaceFinder {
         }
         guard routed.count <= 1 else {
             let names = routed.compactMap { interfaces[$0]?.name }.sorted().joined(separator: ", ")
-            throw InterfaceNotFound(endpoint: endpoint, reason: "its addresses have routes to \(names)", tried: tried)
+            throw InterfaceNotFound(
+                endpoint: endpoint, reason: "its addresses have routes to \(names)", tried: tried,
+                candidates: routed.sorted())
         }
         if let index = routed.first, let interface = interfaces[index] { return interface }
 
@@ -182,7 +208,8 @@ package final class InterfaceFinder {
             let paths = Set(owners.map(\.namespacePath)).sorted().joined(separator: ", ")
             let names = ends.values.map(\.name).sorted().joined(separator: ", ")
             throw InterfaceNotFound(
-                endpoint: endpoint, reason: "\(list) is ambiguous: owned in \(paths), behind \(names)", tried: tried)
+                endpoint: endpoint, reason: "\(list) is ambiguous: owned in \(paths), behind \(names)", tried: tried,
+                candidates: ends.keys.sorted())
         }
         guard let end = ends.values.first else {
             throw InterfaceNotFound(

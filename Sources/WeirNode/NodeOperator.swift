@@ -44,36 +44,41 @@ package struct NodeOperator {
     /// - Parameter isUndone: where it fails, whether the interface becomes what it was; otherwise it stays denied.
     package func register(_ registration: Registration, isUndone: Bool) throws(LoaderError) -> Admission {
         try loader.session { session in
+            try session.requireHere()
             if try session.isOpened() {
                 try session.save(registration)
                 return .open(reason: "weir detach has opened this node; apply protects it again")
             }
-            if try session.registrations().contains(registration), try session.isPublished(registration) {
-                return .published
-            }
+            let living = try session.registrations()
+            if living.contains(registration), try session.isPublished(registration) { return .published }
             let index = registration.interfaceIndex
-            if let other = try session.registrations().first(where: {
-                $0.interfaceIndex == index && $0.key != registration.key
-            }) {
+            if let other = living.first(where: { $0.interfaceIndex == index && $0.key != registration.key }) {
                 throw LoaderError.refused(
                     "\(registration.interface) is that of \(other.qualifiedName), registered as \(other.key)",
                     hint: "remove that first: weir endpoint remove \(other.qualifiedName)")
             }
-            func deny(_ reason: String) throws -> [DeniedInterface] {
-                try session.deny([registration.denied(reason)])
-            }
             let former = try session.allRegistrations().first { $0.key == registration.key }
-            let imposed = try deny("it is being added")
+            let left = living.first { $0.key == registration.key && $0.interfaceIndex != index }
+            let deniedBefore = try session.denied()
+            // Kept: if this run ends here, no apply that does not know the interface opens it.
+            var imposed = try session.deny([registration.denied("it is being added", isKept: true)])
             do {
+                if let left {
+                    imposed += try session.deny([
+                        left.denied("its endpoint was added at \(registration.interface)", isKept: true)
+                    ])
+                }
                 try session.save(registration)
+                if try session.isPending() { throw LoaderError.pending }
                 guard try session.isPolicyInForce(), let last = try session.lastGood() else {
                     let reason = "no policy is in force: weir restore, or weir apply"
-                    _ = try deny(reason)
+                    try session.deny([registration.denied(reason)])
                     return .denied(reason: reason)
                 }
-                guard try !session.isPending() else { throw LoaderError.pending }
-                let order = try NodePolicy(last.bundle).order(in: session, absent: .leaveOut)
-                _ = try session.with(last.options).apply(order)
+                let order = try putInForce(last, in: session)
+                guard try session.registrations().contains(where: { $0.key == registration.key }) else {
+                    throw LoaderError.refused("\(registration.interface) is gone", hint: "make it, and add it again")
+                }
                 let denied = order.denied.first { $0.index == index }
                 return denied.map { .denied(reason: $0.reason) } ?? .published
             } catch {
@@ -81,8 +86,10 @@ package struct NodeOperator {
                 if isUndone {
                     if let former { try session.save(former) } else { _ = try session.remove(registration.key) }
                     try session.allow(Set(imposed.map(\.index)))
+                    let touched = [index, left?.interfaceIndex]
+                    try session.deny(deniedBefore.filter { touched.contains($0.index) })
                 } else {
-                    _ = try deny("it could not be added: \(error)")
+                    try session.deny([registration.denied("it could not be added: \(error)")])
                 }
                 throw error
             }
@@ -91,13 +98,19 @@ package struct NodeOperator {
 
     /// Forgets registrations. Their interfaces let nothing pass as long as they exist, unless they are to be opened.
     ///
+    /// Where an earlier run forgot one and ended before it was out of force, this one completes it.
+    ///
     /// - Returns: those that there were.
     @discardableResult
     package func unregister(_ keys: [Registration.Key], isOpening: Bool = false) throws(LoaderError) -> [Registration] {
         try loader.session { session in
+            try session.requireHere()
             let keys = Set(keys)
             let known = try session.allRegistrations().filter { keys.contains($0.key) }
-            guard !known.isEmpty else { return [] }
+            let unfinished = try session.denied().filter { entry in
+                entry.isKept && entry.endpoint.map { keys.contains(.endpoint($0)) } == true
+            }
+            guard !known.isEmpty || !unfinished.isEmpty else { return [] }
             let living = try session.registrations().filter { keys.contains($0.key) }
             if try !session.isOpened() {
                 try session.deny(living.map { $0.denied("its registration was removed", isKept: true) })
@@ -105,12 +118,64 @@ package struct NodeOperator {
             for registration in known { _ = try session.remove(registration.key) }
             // Where it cannot be put in force now, the next apply does; nothing passes meanwhile.
             if try session.isPolicyInForce(), try !session.isPending(), let last = try session.lastGood() {
-                let order = try NodePolicy(last.bundle).order(in: session, absent: .leaveOut)
-                _ = try session.with(last.options).apply(order)
+                _ = try putInForce(last, without: Set(known.map(\.qualifiedName)), in: session)
             }
-            if isOpening { try session.allow(Set(living.map(\.interfaceIndex))) }
-            return known
+            if isOpening { try session.allow(Set(living.map(\.interfaceIndex) + unfinished.map(\.index))) }
+            return known.isEmpty ? unfinished.compactMap(Registration.init) : known
         }
+    }
+
+    /// Applies again what was applied last, with the endpoints of now. Interfaces come and go without asking anybody: if
+    /// one did meanwhile, once more.
+    @discardableResult
+    private func putInForce(
+        _ last: LastApply, without removed: Set<String> = [], in session: NodeSession
+    ) throws -> ApplyOrder {
+        let policy = try NodePolicy(last.bundle)
+        for _ in 0..<5 {
+            let before = try session.registrations()
+            do {
+                let order = try policy.order(in: session, absent: .leaveOut, without: removed)
+                _ = try session.with(last.options).apply(order)
+                return order
+            } catch {
+                if case .afterCommit? = error as? LoaderError { throw error }
+                guard try session.registrations() != before else { throw error }
+            }
+        }
+        throw LoaderError.refused("interfaces of endpoints come and go without a pause", hint: "try again")
+    }
+
+    // MARK: Confirm and rollback
+
+    /// Makes the policy in force stay, and lets those speak that only it knows.
+    package func confirm() throws(LoaderError) -> Loader.ConfirmOutcome {
+        let outcome = try loader.confirm()
+        if outcome.wasPending { try catchUp(outcome.revision) }
+        return outcome
+    }
+
+    /// Makes the earlier policy the one in force, with the endpoints of now.
+    package func rollback() throws(LoaderError) -> Loader.RollbackOutcome {
+        let outcome = try loader.rollback()
+        try catchUp(outcome.revision)
+        return outcome
+    }
+
+    /// Registrations that had to wait are put in force.
+    private func catchUp(_ revision: UInt64) throws(LoaderError) {
+        do throws(LoaderError) {
+            try loader.session { session in
+                guard try session.isPolicyInForce(), try !session.isPending(), let last = try session.lastGood() else {
+                    return
+                }
+                let waiting = Set(try session.denied().map(\.index))
+                guard try session.registrations().contains(where: { waiting.contains($0.interfaceIndex) }) else {
+                    return
+                }
+                try putInForce(last, in: session)
+            }
+        } catch { throw LoaderError.afterCommit(revision: revision, error) }
     }
 
     /// Of interfaces that exist or are gone, sorted by name.

@@ -72,54 +72,112 @@ package struct NodePolicy {
     }
 
     /// What that is today, with the endpoints that this node was told of.
-    package func order(in session: NodeSession, absent: AbsentEndpoints) throws -> ApplyOrder {
+    ///
+    /// - Parameter removed: names that were unregistered a moment ago, which an inventory may still have here.
+    package func order(
+        in session: NodeSession, absent: AbsentEndpoints, without removed: Set<String> = []
+    ) throws -> ApplyOrder {
         let registrations = try session.registrations()
-        guard let sources, let policies else { return try order(registrations, in: session, absent) }
+        guard let sources, let policies else { return try order(registrations, in: session, absent, removed) }
         let local = LocalEndpoints(
             sources.inventory, registrations: registrations, node: image.node, clusterName: sources.clusterName)
+        let isLocal: (Endpoint) -> Bool = { $0.node == image.node && local.published[$0.qualifiedName] == nil }
+        let places = try EndpointPlaces(
+            local.inventory.endpoints.filter(isLocal).map(SoughtEndpoint.init),
+            displaced: local.displaced.map(SoughtEndpoint.init), registrations, in: session, absent, removed)
         var inventory = local.inventory
-        let missing = try missing(
-            inventory.endpoints.filter { $0.node == image.node && local.published[$0.qualifiedName] == nil }
-                .map(SoughtEndpoint.init), in: session, absent)
-        if !missing.isEmpty {
-            inventory = inventory.with(endpoints: inventory.endpoints.filter { !missing.contains($0.qualifiedName) })
+        if !places.missing.isEmpty {
+            inventory = inventory.with(
+                endpoints: inventory.endpoints.filter { !places.missing.contains($0.qualifiedName) })
         }
-        let isAsItWas = registrations.isEmpty && missing.isEmpty
+        let isAsItWas = registrations.isEmpty && places.missing.isEmpty
         return ApplyOrder(
             image: isAsItWas ? image : sources.policy.image(inventory, node: image.node),
             policy: PolicySource(bytes: policies) { [image] bytes in
                 try KeptPolicy(decoding: bytes).image(inventory, node: image.node)
             },
-            bundle: bundle, denied: local.denied.map { $0.registration.denied($0.reason) }, absent: missing.sorted())
+            bundle: bundle, denied: local.denied.map { $0.registration.denied($0.reason) } + places.denied,
+            absent: places.missing.sorted())
     }
 
-    /// Of a bundle without sources: the endpoints are those of the image.
+    /// Of a bundle without sources: the endpoints are those of the image, and a registration can only say where one is.
     private func order(
-        _ registrations: [Registration], in session: NodeSession, _ absent: AbsentEndpoints
+        _ registrations: [Registration], in session: NodeSession, _ absent: AbsentEndpoints, _ removed: Set<String>
     ) throws -> ApplyOrder {
-        let missing = try missing(image.endpoints.compactMap(SoughtEndpoint.init), in: session, absent)
-        let known = image.endpoints.filter { !missing.contains($0.name) }
+        let sought = image.endpoints.compactMap(SoughtEndpoint.init)
+        let places = try EndpointPlaces(sought, displaced: [], [], in: session, absent, removed)
+        let interfaces = registrations.isEmpty ? [:] : try session.locate(sought).interfaces
         let denied = registrations.filter { registration in
-            let (name, addresses) = (registration.qualifiedName, registration.addresses)
-            return !known.contains { $0.name == name && $0.addresses == addresses }
+            !sought.contains {
+                $0.name == registration.qualifiedName && $0.addresses == registration.addresses
+                    && interfaces[$0.name]?.index == registration.interfaceIndex
+            }
         }
         return ApplyOrder(
-            image: missing.isEmpty ? image : image.leavingOut(missing), bundle: bundle,
+            image: places.missing.isEmpty ? image : image.leavingOut(places.missing), bundle: bundle,
             denied: denied.map {
                 $0.denied(
                     "the bundle in force was made --without-sources and does not have it under these addresses")
-            }, absent: missing.sorted())
+            } + places.denied, absent: places.missing.sorted())
     }
+}
 
-    private func missing(
-        _ endpoints: [SoughtEndpoint], in session: NodeSession, _ absent: AbsentEndpoints
-    ) throws -> Set<String> {
-        guard absent == .leaveOut else { return [] }
-        return Set(endpoints.map(\.name)).subtracting(try session.interfaces(of: endpoints).keys)
+/// What becomes of endpoints of this node that the policy has and nobody registered.
+private struct EndpointPlaces {
+    /// Names of those that are left out.
+    var missing: Set<String> = []
+    /// Interfaces where one of them is or may be, and that are nobody else's: let go, they would be open.
+    var denied: [DeniedInterface] = []
+
+    /// - Parameter displaced: those whose name, address or interface a registration has taken.
+    init(
+        _ endpoints: [SoughtEndpoint], displaced: [SoughtEndpoint], _ registrations: [Registration],
+        in session: NodeSession, _ absent: AbsentEndpoints, _ removed: Set<String>
+    ) throws {
+        guard absent == .leaveOut || !registrations.isEmpty else { return }
+        let located = try session.locate(endpoints)
+        let registered = Set(registrations.map(\.interfaceIndex))
+        var suspects: [(name: String, interface: NetworkInterfaceName, reason: String)] = []
+        for endpoint in endpoints {
+            if removed.contains(endpoint.name) {
+                // Its interface is denied already, as it was a registration's.
+                missing.insert(endpoint.name)
+            } else if let interface = located.interfaces[endpoint.name] {
+                if registered.contains(interface.index) { missing.insert(endpoint.name) }
+            } else if absent == .leaveOut {
+                missing.insert(endpoint.name)
+                for interface in located.candidates[endpoint.name] ?? [] {
+                    suspects.append((endpoint.name, interface, "it cannot be told whether this is its interface"))
+                }
+            }
+        }
+        let former = try session.locate(displaced)
+        for endpoint in displaced {
+            let interfaces = former.interfaces[endpoint.name].map { [$0] } ?? former.candidates[endpoint.name] ?? []
+            for interface in interfaces {
+                suspects.append((endpoint.name, interface, "another endpoint was added under its name or address"))
+            }
+        }
+        let known = registered.union(located.interfaces.filter { !missing.contains($0.key) }.values.map(\.index))
+        denied = suspects.filter { !known.contains($0.interface.index) }.map {
+            // The next apply may no longer see why.
+            DeniedInterface(
+                interface: $0.interface.name, index: $0.interface.index, endpoint: $0.name, reason: $0.reason,
+                isKept: true)
+        }
     }
 }
 
 extension Registration {
+    /// What is left of one that was removed by a run that did not end.
+    init?(_ denied: DeniedInterface) {
+        let parts = (denied.endpoint ?? "").split(separator: "/")
+        guard parts.count == 2 else { return nil }
+        self.init(
+            key: .endpoint(parts.joined(separator: "/")), namespace: String(parts[0]), name: String(parts[1]),
+            addresses: [], interface: denied.interface, interfaceIndex: denied.index)
+    }
+
     func denied(_ reason: String, isKept: Bool = false) -> DeniedInterface {
         DeniedInterface(
             interface: interface, index: interfaceIndex, endpoint: qualifiedName, reason: reason, isKept: isKept)

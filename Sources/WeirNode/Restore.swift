@@ -56,8 +56,12 @@ extension NodeOperator {
             }
         } catch {
             var refused = RestoreRefused(cause: error, denied: [])
+            // The policy is in force and judges: what failed comes after it.
+            if case .afterCommit = error { throw refused }
             if onFailure == .deny {
-                do throws(LoaderError) { refused.denied = try denyAll("it could not be restored: \(error)") } catch {
+                do throws(LoaderError) {
+                    refused.denied = try denyAll("it could not be restored: \(error)", accept)
+                } catch {
                     refused.denialFailed = error
                 }
             }
@@ -66,26 +70,36 @@ extension NodeOperator {
     }
 
     /// Lets nothing pass at the interfaces of endpoints: of those that are registered or that the last policy knows.
-    /// Where nobody can say which that are, of all that lead into another network namespace.
-    private func denyAll(_ reason: String) throws(LoaderError) -> [DeniedInterface] {
+    /// Where nobody can say which that are, or who says it is not to be believed, of all that lead into another network
+    /// namespace.
+    private func denyAll(
+        _ reason: String, _ accept: (BundleContainer) throws -> Void
+    ) throws(LoaderError) -> [DeniedInterface] {
         try loader.session { session in
-            var denied = try session.registrations().map {
-                $0.denied(reason)
-            }
-            if let image = try? session.lastGood().map({ try NodePolicy($0.bundle).image }) {
-                let sought = image.endpoints.compactMap(SoughtEndpoint.init)
-                for (endpoint, interface) in try session.interfaces(of: sought) {
-                    denied.append(
-                        DeniedInterface(
-                            interface: interface.name, index: interface.index, endpoint: endpoint, reason: reason))
+            var denied: [DeniedInterface] = []
+            do {
+                denied = try session.registrations().map { $0.denied(reason) }
+                guard let last = try session.lastGood() else {
+                    throw LoaderError.refused("nobody says which endpoints there are", hint: "apply a policy")
                 }
-            } else {
+                try accept(BundleContainer(decoding: last.bundle.bytes))
+                let sought = try NodePolicy(last.bundle).image.endpoints.compactMap(SoughtEndpoint.init)
+                let located = try session.locate(sought)
+                let found =
+                    located.interfaces.map { ($0.key, $0.value) }
+                    + located.candidates.flatMap { name, places in places.map { (name, $0) } }
+                denied += found.map { endpoint, interface in
+                    DeniedInterface(
+                        interface: interface.name, index: interface.index, endpoint: endpoint, reason: reason)
+                }
+            } catch {
                 denied += try session.pairEnds().map {
                     DeniedInterface(interface: $0.name, index: $0.index, reason: reason)
                 }
             }
             let distinct = Dictionary(denied.map { ($0.index, $0) }) { first, _ in first }
             let list = distinct.values.sorted { $0.index < $1.index }
+            do { _ = try session.denied() } catch { try session.forgetDenied() }
             try session.deny(list)
             return list
         }

@@ -124,7 +124,7 @@ private func decodeKey(
     let ownName =
         name.hasPrefix(WellKnownLabel.namespaceLabelsPrefix)
         ? String(name.dropFirst(WellKnownLabel.namespaceLabelsPrefix.count)) : name
-    guard source != "", isQualifiedName(ownName) else {
+    guard source != "", isLabelKey(ownName) else {
         diagnostics.error(.invalidLabel, "\"\(key.text)\" is not a label key", at: key.location)
         return nil
     }
@@ -140,31 +140,10 @@ private func decodeKey(
 private func checkLabelValue(
     _ value: String, at location: SourceLocation, _ diagnostics: inout DiagnosticsCollector
 ) {
-    guard value.isEmpty || isLabelName(value) else {
+    guard isLabelValue(value) else {
         diagnostics.error(.invalidLabel, "\"\(value)\" is not a label value", at: location)
         return
     }
-}
-
-/// `[prefix/]name` as Kubernetes has it: the prefix a DNS subdomain, the name up to 63 characters.
-private func isQualifiedName(_ text: String) -> Bool {
-    let parts = text.split(separator: "/", omittingEmptySubsequences: false)
-    guard parts.count <= 2, let name = parts.last, isLabelName(String(name)) else { return false }
-    guard parts.count == 2 else { return true }
-    let prefix = parts[0]
-    guard (1...253).contains(prefix.utf8.count) else { return false }
-    return prefix.split(separator: ".", omittingEmptySubsequences: false).allSatisfy { part in
-        isAlphanumeric(part.utf8.first) && isAlphanumeric(part.utf8.last)
-            && part.utf8.allSatisfy { (isAlphanumeric($0) || $0 == UInt8(ascii: "-")) && !isUppercase($0) }
-    }
-}
-
-/// 1 to 63 letters, digits, `-`, `_` and `.`, a letter or digit at both ends.
-private func isLabelName(_ text: String) -> Bool {
-    (1...63).contains(text.utf8.count) && isAlphanumeric(text.utf8.first) && isAlphanumeric(text.utf8.last)
-        && text.utf8.allSatisfy {
-            isAlphanumeric($0) || $0 == UInt8(ascii: "-") || $0 == UInt8(ascii: "_") || $0 == UInt8(ascii: ".")
-        }
 }
 
 private func isUppercase(_ byte: UInt8) -> Bool { (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains(byte) }

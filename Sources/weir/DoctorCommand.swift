@@ -36,6 +36,7 @@ extension DoctorReport {
         if findings.isEmpty {
             lines.append(isLoaded ? "all is well at \(pinPath)" : "all is well; nothing is loaded at \(pinPath)")
         }
+        if let age = local?.ageText { lines.append(age) }
         guard !neighbours.isEmpty else { return lines.joined(separator: "\n") + "\n" }
         return lines.joined(separator: "\n") + "\n\n"
             + table(

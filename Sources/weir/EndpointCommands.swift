@@ -1,5 +1,6 @@
 import ArgumentParser
 import WeirInspect
+import WeirInventory
 import WeirLoader
 import WeirModel
 import WeirNode
@@ -143,6 +144,9 @@ struct EndpointCommand: ParsableCommand {
                     guard let address = IPAddress(text) else {
                         throw ValidationError("'\(text)' is not an IP address.")
                     }
+                    if let problem = addressProblem(address) {
+                        throw ValidationError("\(address) is \(problem): no endpoint has that.")
+                    }
                     return address
                 }
                 guard Set(all.map(\.family)).count == all.count else {
@@ -162,6 +166,10 @@ struct EndpointCommand: ParsableCommand {
                     let parts = text.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
                     guard parts.count == 2, !parts[0].isEmpty else {
                         throw ValidationError("'\(text)' is not key=value.")
+                    }
+                    guard !isDerivedLabel(String(parts[0])) else {
+                        throw ValidationError(
+                            "The label '\(parts[0])' is derived from the namespace and the service account.")
                     }
                     guard labels.updateValue(String(parts[1]), forKey: String(parts[0])) == nil else {
                         throw ValidationError("The label '\(parts[0])' is given twice.")

@@ -67,7 +67,8 @@ struct InventorySourceOptions: ParsableArguments {
     var namespace = Environment.string("NAMESPACE", default: "default")
 
     @Option(help: "Refuse to read more than this.")
-    var maxInputBytes = Environment.value("MAX_INPUT_BYTES", default: 1 << 30)
+    var maxInputBytes = Environment.value("MAX_INPUT_BYTES", default: Self.defaultMaximumBytes)
+    static let defaultMaximumBytes = 1 << 30
 
     var paths: [String] { inventory.isEmpty ? Environment.list("INVENTORY") : inventory }
 

@@ -3,6 +3,7 @@ import Foundation
 import WeirImage
 import WeirKernel
 import WeirLoader
+import WeirNode
 
 extension AttachMode: ExpressibleByArgument {}
 
@@ -80,7 +81,7 @@ struct RollbackCommand: ParsableCommand {
     var output = Environment.value("OUTPUT", default: Format.table)
 
     func run() throws {
-        let outcome = try place.onNode { try place.loader().rollback() }
+        let outcome = try place.onNode { try NodeOperator(place.options()).rollback() }
         try refusing {
             try Terminal.output(
                 output == .json
@@ -108,7 +109,7 @@ struct ConfirmCommand: ParsableCommand {
     var output = Environment.value("OUTPUT", default: Format.table)
 
     func run() throws {
-        let outcome = try place.onNode { try place.loader().confirm() }
+        let outcome = try place.onNode { try NodeOperator(place.options()).confirm() }
         try refusing {
             try Terminal.output(
                 output == .json

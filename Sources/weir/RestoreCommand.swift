@@ -61,6 +61,7 @@ struct RestoreCommand: ParsableCommand {
 
     private static func hint(_ refused: RestoreRefused, _ fail: RestoreFailure) -> String? {
         if let hint = Refusal.rootHint { return hint }
+        if case .afterCommit = refused.cause { return "run weir doctor" }
         guard fail == .deny else { return "nothing is judged on this node: apply a policy" }
         let places = refused.denied.map(\.interface).joined(separator: ", ")
         return (places.isEmpty ? "there was no endpoint to deny" : "nothing passes at \(places)")

@@ -30,11 +30,16 @@ struct StatusCommand: ParsableCommand {
 
 extension NodeStatus {
     fileprivate var text: String {
+        guard revision > 0 || !slots.isEmpty else {
+            return (["nothing is loaded at \(pinPath)"] + [local.ageText].compactMap(\.self)).joined(separator: "\n")
+                + "\n" + local.text + problems.map { "\nproblem: \($0)\n" }.joined()
+        }
         var text = "revision \(revision)"
         if let activeSlot, let slot = slots.first(where: { $0.index == activeSlot }) {
             text += " in slot \(activeSlot), node \(node ?? "unknown"), image \(slot.imageDigest.prefix(12))"
         }
         text += "\n"
+        if let age = local.ageText { text += age + "\n" }
         if isAudited { text += "audit mode: what policy would drop passes and is reported\n" }
         if let secondsToConfirm {
             text += "goes away in \(Int(secondsToConfirm)) seconds unless confirmed: weir confirm\n"
@@ -70,7 +75,44 @@ extension NodeStatus {
         for failure in insertFailures {
             text += "\n\(failure.packets) flows or fragments could not be recorded: \(failure.meaning)\n"
         }
+        text += local.text
         for problem in problems { text += "\nproblem: \(problem)\n" }
         return text
+    }
+}
+
+extension LocalStatus {
+    /// How old what is in force is; nil where nothing ever was.
+    var ageText: String? {
+        if isOpened { return "opened by weir detach: nothing is restored, and nothing denied, until the next apply" }
+        guard let policyAgeSeconds else { return nil }
+        let inventory = inventoryAgeSeconds.map { "; its inventory is \(Self.duration($0)) old" } ?? ""
+        return "applied \(Self.duration(policyAgeSeconds)) ago\(inventory)"
+    }
+
+    fileprivate var text: String {
+        var text = ""
+        if !denied.isEmpty {
+            text += "\n"
+            text += table(
+                ["NOTHING PASSES AT", "ENDPOINT", "DROPPED", "BECAUSE"],
+                denied.map { [$0.interface, $0.endpoint ?? "-", "\($0.packets)", $0.reason] })
+        }
+        if !absentEndpoints.isEmpty {
+            text += "\nin the inventory, and not on this node: \(absentEndpoints.joined(separator: ", "))\n"
+        }
+        if !unjudgedInterfaces.isEmpty {
+            text += "\nnot judged, as no endpoint is known there: \(unjudgedInterfaces.joined(separator: ", "))\n"
+        }
+        return text
+    }
+
+    /// `3 d 4 h`: the two largest units.
+    private static func duration(_ seconds: Int64) -> String {
+        let parts = [
+            (seconds / 86_400, "d"), (seconds / 3600 % 24, "h"), (seconds / 60 % 60, "min"), (seconds % 60, "s"),
+        ]
+        let shown = parts.drop { $0.0 == 0 }.prefix(2).filter { $0.0 > 0 }
+        return shown.isEmpty ? "0 s" : shown.map { "\($0.0) \($0.1)" }.joined(separator: " ")
     }
 }

@@ -1,5 +1,6 @@
 import ArgumentParser
 import CStart
+import Glibc
 import WeirSyntax
 
 @main
@@ -28,7 +29,7 @@ struct Weir: ParsableCommand {
                 subcommands: [
                     ApplyCommand.self, ConfirmCommand.self, RollbackCommand.self, RestoreCommand.self,
                     DetachCommand.self,
-                    WireGuardCommand.self, DoctorCommand.self,
+                    WireGuardCommand.self, CNICommand.self, DoctorCommand.self,
                 ]),
             CommandGroup(
                 name: "Dry-run",
@@ -73,6 +74,7 @@ struct Weir: ParsableCommand {
 
     /// As the process got them: `CommandLine` reads /proc, which a chroot need not have.
     static func main() {
+        if CNICommand.isMeant(arguments: arguments) { Glibc.exit(CNICommand.answer()) }
         refuseUnknownCommand(arguments)
         main(arguments)
     }

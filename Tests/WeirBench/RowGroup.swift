@@ -11,6 +11,7 @@ package struct RowGroup: Sendable {
 
     package static let all = [
         CompileRows.group, SizeRows.group, ParseRows.group, LoadRows.group, PacketRows.group, NodeRows.group,
+        EndpointRows.group,
         TrafficRows.group, LatencyRows.group, ChurnRows.group, WireGuardRows.group, DiffRows.group,
     ]
 }

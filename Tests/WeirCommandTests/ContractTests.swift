@@ -6,7 +6,7 @@ struct ContractTests {
     static let commands = [
         "compile", "bundle", "inspect", "lint", "inventory", "verdict", "explain", "test", "diff", "apply", "rollback",
         "status",
-        "monitor", "detach", "doctor", "wireguard", "version", "map", "endpoint", "identity", "rule", "ct",
+        "monitor", "detach", "doctor", "wireguard", "cni", "version", "map", "endpoint", "identity", "rule", "ct",
     ]
 
     struct StatusCase: CustomTestStringConvertible {

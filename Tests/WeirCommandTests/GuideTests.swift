@@ -117,6 +117,27 @@ struct GuideTests {
         #expect(other.status == 4)
     }
 
+    @Test("Every configuration in the guide to container networking is one that weir takes")
+    func containerNetworking() async throws {
+        let blocks = Self.blocks("json", in: try Self.page("ContainerNetworking.md"))
+        #expect(blocks.count == 2)
+        for block in blocks {
+            let list = try #require(Outcome.object(block.text), "line \(block.line)")
+            let plugins = try #require(list["plugins"] as? [[String: Any]])
+            var entry = try #require(plugins.last)
+            #expect(entry["type"] as? String == "weir")
+            entry["name"] = list["name"]
+            entry["cniVersion"] = list["cniVersion"]
+            entry["disableCheck"] = true
+            let outcome = try await Weir.run(
+                ["cni"], input: String(decoding: try JSONSerialization.data(withJSONObject: entry), as: UTF8.self),
+                environment: [
+                    "CNI_COMMAND": "CHECK", "CNI_CONTAINERID": "c", "CNI_IFNAME": "eth0", "CNI_NETNS": "/run/netns/c",
+                ])
+            #expect(outcome.status == 0, "line \(block.line): \(outcome.output)")
+        }
+    }
+
     // MARK: Commands
 
     private static let pages =

@@ -93,7 +93,9 @@ struct ThrowawayNode: Sendable {
             nsenter --net=/run/netns/\(name) bpftool net show | grep weir_ || true
             nsenter --net=/run/netns/\(name) tc qdisc show | grep clsact || true
             ls -d \(pinPath) \(pinPath)-new 2>/dev/null || true
-            ls \(stateDirectory) 2>/dev/null | grep -v '^lock$' || true
+            # After a detach last-good.json says that the node is open on purpose.
+            grep -ls '"isOpened" : false' \(stateDirectory)/last-good.json || true
+            ls \(stateDirectory) 2>/dev/null | grep -vx 'lock\\|last-good.json' || true
             """)
     }
 }

@@ -163,6 +163,11 @@ struct NodeTests {
             let second = try await node.weir(["detach"])
             #expect(second.status == 0)
             #expect(second.output == "nothing to detach at \(node.pinPath)\n")
+            let opened = try await node.weir(["status"]).output
+            #expect(opened.hasPrefix("nothing is loaded at \(node.pinPath)\nopened by weir detach: "))
+            let local = try await node.weir(["status", "--output", "json"]).object?["local"] as? [String: Any]
+            #expect(local?["isOpened"] as? Bool == true)
+            #expect(try await node.weir(["detach", "--all"]).status == 0)
             #expect(try await node.weir(["status"]).output == "nothing is loaded at \(node.pinPath)\n")
             #expect(try await node.weir(["status", "--output", "json"]).output == "null\n")
         }

@@ -98,7 +98,7 @@ enum Weir {
 }
 
 /// A temporary directory that goes with its owner.
-final class Workspace {
+final class Workspace: Sendable {
     let path: String
 
     init() throws {

@@ -29,7 +29,7 @@ extension Inventory {
                 var copy = $0
                 copy.location = nowhere
                 return copy
-            })
+            }, namespaces: namespaces)
     }
 }
 
@@ -95,7 +95,7 @@ extension Inventory {
         }
     }
 
-    @Test("is sorted, four lines for each object, and says what is not otherwise") func text() {
+    @Test("is sorted, four lines for each object or three, and says what is not otherwise") func text() {
         let sample = Sample(
             """
             {apiVersion: v1, kind: Pod, metadata: {name: b, namespace: shop, labels: {version: "1", app: web}},
@@ -116,6 +116,10 @@ extension Inventory {
             """)
         #expect(
             Self.text(Taken(sample).inventory) == """
+                ---
+                apiVersion: weir.dev/v1
+                kind: Namespace
+                metadata: {name: empty, labels: {team: b}}
                 ---
                 apiVersion: weir.dev/v1
                 kind: Namespace

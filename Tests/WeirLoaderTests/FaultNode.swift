@@ -212,6 +212,10 @@ struct NodeSnapshot: Equatable, CustomStringConvertible {
             needed.insert("state.json")
             for slot in status.slots { needed.insert("image-\(slot.imageDigest)") }
         }
+        needed.insert("last-good.json")
+        // As many as policies are kept; whose they are is said by their contents.
+        let lastGood = try? String(contentsOfFile: place.stateDirectory + "/last-good.json", encoding: .utf8)
+        for part in (lastGood ?? "").split(separator: "\"") where part.count == 64 { needed.insert("bundle-\(part)") }
         strayFiles = (files.subpaths(atPath: place.stateDirectory) ?? []).filter { !needed.contains($0) }.sorted()
     }
 

@@ -55,7 +55,8 @@ struct LoaderTests {
         #expect(try place.detach().detached.count == 4)
         #expect(try fixture.traces() == [])
         #expect(try topology.connect(from: 0, "10.7.0.3", 80))
-        #expect(try place.status() == nil)
+        let opened = try #require(try place.status())
+        #expect(opened.local.isOpened && opened.activeSlot == nil && opened.endpoints.isEmpty && opened.problems == [])
         #expect(try !place.detach().wasPresent)
     }
 
@@ -310,15 +311,17 @@ struct RefusalTests {
         #expect(try fixture.traces() == [])
     }
 
-    @Test("a policy of another ABI in force is refused before a program is swapped, and left as it was")
-    func otherABI() throws {
+    @Test(
+        "a policy of another ABI in force is refused before a program is swapped, and left as it was",
+        arguments: [(-1, "run weir detach, then apply again"), (1, "install the newer weir again")])
+    func otherABI(difference: Int, remedy: String) throws {
         let fixture = try LoaderFixture()
         let place = fixture.place
         let revision = try place.apply(HandmadeImage.make(port: 80)).revision
         let slots = try #require(try KernelMap.pinned(at: place.pinPath + "/maps/slot_meta"))
         let key = UInt32(revision & 1).abiBytes
         var meta = try #require(try slots.lookup(key).flatMap(weir_slot_meta.init(abiBytes:)))
-        meta.abi_version -= 1
+        meta.abi_version = UInt32(Int(meta.abi_version) + difference)
         try slots.update(key, meta.abiBytes, mode: .any)
         let traces = try fixture.traces()
         var steps: [ApplyStep] = []
@@ -326,8 +329,9 @@ struct RefusalTests {
             try place.apply(HandmadeImage.make(port: 81)) { steps.append($0) }
         }
         let text = try #require(error).description
-        #expect(text.contains("ABI \(WEIR_ABI_VERSION - 1), this one is of ABI \(WEIR_ABI_VERSION)"))
-        #expect(text.contains("run weir detach"))
+        #expect(
+            text.contains("ABI \(Int(WEIR_ABI_VERSION) + difference), this one is of ABI \(WEIR_ABI_VERSION)"))
+        #expect(text.contains(remedy))
         #expect(steps == [.checked])
         #expect(throws: LoaderError.self) {
             try place.onNode { try place.loader().plan(HandmadeImage.make(port: 81)) }
@@ -337,6 +341,23 @@ struct RefusalTests {
         try place.detach()
         #expect(try fixture.traces() == [])
         #expect(try place.apply(HandmadeImage.make(port: 81)).result == .committed)
+    }
+
+    @Test("what a newer weir has remembered is refused, with what to do about it, and left as it was")
+    func newerState() throws {
+        let fixture = try LoaderFixture()
+        let place = fixture.place
+        let revision = try place.apply(HandmadeImage.make(port: 80)).revision
+        let path = place.stateDirectory + "/state.json"
+        let newer = Array(
+            try String(contentsOfFile: path, encoding: .utf8).replacing("\"format\" : 1", with: "\"format\" : 2").utf8)
+        try Data(newer).write(to: URL(fileURLWithPath: path))
+        let error = #expect(throws: LoaderError.self) { try place.apply(HandmadeImage.make(port: 81)) }
+        let text = try #require(error).description
+        #expect(text.contains("written by a newer weir: format 2, and this one knows 1"))
+        #expect(text.contains("install the newer weir again"))
+        #expect(try place.status()?.revision == revision)
+        #expect(try Array(Data(contentsOf: URL(fileURLWithPath: path))) == newer)
     }
 
     @Test("another network namespace is refused")

@@ -24,6 +24,7 @@ struct DiagnosticsGuide {
     private static let commands: [(String, String)] = [
         ("weir apply", "1; 2 with `--dry-run --detailed-exitcode`: something would change; 3"),
         ("weir bundle key", "3: the file is there already, or cannot be written"),
+        ("weir cni", "1: any error, as the CNI specification has it; its code is in the JSON on standard output"),
         ("weir compile", "1; 3: the key to sign with, or where to write"),
         ("weir confirm", "3: nothing waits to be confirmed, or the time is over"),
         ("weir ct flush", "1: no such endpoint; 3"),
@@ -31,7 +32,9 @@ struct DiagnosticsGuide {
         ("weir detach", "3"),
         ("weir diff", "1; 2: there is a difference, of the kind that `--fail-on` names; 3: git or the node"),
         ("weir doctor", "2: something was found; 3: it may not look"),
+        ("weir endpoint add", "3: no such interface, or it cannot be put in force; denied on purpose is 0"),
         ("weir endpoint list", "1; 3"),
+        ("weir endpoint remove", "1: it was not added here; 3"),
         ("weir explain", "1; 3 with `--live`"),
         ("weir identity list", "1; 3"),
         ("weir inspect", "1: damaged; 3 with `--verify`: signed by none of the trusted keys"),
@@ -41,6 +44,7 @@ struct DiagnosticsGuide {
         ("weir map list", "1; 3"),
         ("weir map lookup", "1; 2: no such entry; 3"),
         ("weir monitor", "3: nothing is loaded, or another monitor reads"),
+        ("weir restore", "3: it cannot be restored"),
         ("weir rollback", "3: no earlier policy, or one that does not know today's pods"),
         ("weir rule list", "1; 3"),
         ("weir status", "3"),
@@ -139,10 +143,13 @@ struct DiagnosticsGuide {
         case .bpfFileSystemHidden:
             "bpf file systems are mounted over each other; an error where nothing is pinned in the upper one"
         case .bpfFileSystemMissing: "error: the pin path is not on a bpf file system"
+        case .bundleLost: "error: what weir restore would apply after a reboot is missing or damaged"
         case .conntrackFull: "warning: 90 % of a conntrack table is taken"
         case .controlFrozen: "error: nothing can be committed"
         case .dropsConntrackInsert: "warning: allowed packets whose flow could not be recorded"
         case .dropsNoSlot, .dropsNoVerdict: "error: packets met a slot or table that is not complete"
+        case .endpointAbsent: "warning: the inventory has an endpoint of this node that has no interface here"
+        case .endpointDenied: "warning: nothing passes at a registered endpoint's interface, and why"
         case .filterBefore:
             "a filter of clsact runs before ours: an error if its answer is the verdict (direct action), else a warning"
         case .helperMissing, .mapTypeMissing: "error: this kernel lacks what the programs need"
@@ -150,6 +157,8 @@ struct DiagnosticsGuide {
         case .hookUnneeded: "warning: our program on an interface that the policy does not know"
         case .imageMissing: "warning: names and lines of the policy in force are lost"
         case .interfaceGone: "warning: an endpoint of the policy has no interface any longer"
+        case .interfaceUnjudged:
+            "warning: an interface leads into another network namespace, and no endpoint is known there"
         case .jitOff: "warning: programs are interpreted"
         case .linkDead: "warning: a pinned link whose interface is gone"
         case .notEnforcing: "error: pins are there and no policy is in force"

@@ -43,7 +43,7 @@ struct ImportTests {
         let node: Set = ["WeirKernel", "WeirNetlink", "WeirLoader", "CLibbpf", "CLibnl", "Glibc", "SystemPackage"]
         let pure = [
             "WeirDiagnostics", "WeirModel", "WeirPolicy", "WeirInventory", "WeirMaps", "WeirImage", "WeirCompiler",
-            "WeirLint", "WeirDiff", "WeirFlow", "WeirEmulator", "WeirExpectation", "WeirExplain",
+            "WeirLint", "WeirDiff", "WeirCNI", "WeirFlow", "WeirEmulator", "WeirExpectation", "WeirExplain",
             "WeirInspect",
         ]
         for target in pure {

@@ -2,7 +2,7 @@
 /*
  * What the verifier had to read of each program, and which programs are loaded. Static and without a framework, so that
  * the same file runs on any kernel that boots with an initramfs.
- * usage: programs weir.bpf.o     one line each: PROGRAM default|all INSTRUCTIONS
+ * usage: programs OBJECT...      one line each: PROGRAM default|all INSTRUCTIONS; without options only default
  *        programs                the ids of the loaded programs of any weir, one line each
  */
 #include <stdio.h>
@@ -28,8 +28,8 @@ static struct bpf_prog_info information(int fd, const char *what)
 	return info;
 }
 
-/* An option that is off is a constant: the verifier does not read what stands behind it. */
-static void measure(const char *path, const char *label, weir_u32 options)
+/* An option that is off is a constant: the verifier does not read what stands behind it. False: it has no options. */
+static int measure(const char *path, const char *label, weir_u32 options)
 {
 	struct bpf_object *object = bpf_object__open_file(path, NULL);
 	struct bpf_program *program;
@@ -38,7 +38,7 @@ static void measure(const char *path, const char *label, weir_u32 options)
 	if (!object)
 		die(path);
 	error = weir_object_set_constant(object, "weir_options", options);
-	if (error) {
+	if (error && error != -ENOENT) {
 		errno = -error;
 		die("weir_options");
 	}
@@ -50,6 +50,7 @@ static void measure(const char *path, const char *label, weir_u32 options)
 		printf("%s %s %u\n", name, label, information(bpf_program__fd(program), name).verified_insns);
 	}
 	bpf_object__close(object);
+	return !error;
 }
 
 static void list(void)
@@ -76,9 +77,8 @@ int main(int count, char **arguments)
 {
 	if (count == 1)
 		return list(), 0;
-	if (count != 2)
-		return fprintf(stderr, "usage: programs [weir.bpf.o]\n"), 64;
-	measure(arguments[1], "default", WEIR_OPTION_DEFAULTS);
-	measure(arguments[1], "all", ~0u);
+	for (int place = 1; place < count; place++)
+		if (measure(arguments[place], "default", WEIR_OPTION_DEFAULTS))
+			measure(arguments[place], "all", ~0u);
 	return 0;
 }

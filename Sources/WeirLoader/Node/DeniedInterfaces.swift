@@ -38,10 +38,24 @@ extension StateDirectory {
 
     /// Those of this boot and namespace, whether the interface still exists or not.
     func denied() throws -> [DeniedInterface] {
-        let saved = try DeniedState.load(
-            deniedPath, remedy: "remove it; quarantines that it lists then stay until their interfaces are gone")
+        let saved = try loadDenied()
         guard saved.boot == (try BootID.current()), saved.namespace == (try .current()) else { return [] }
         return saved.interfaces
+    }
+
+    /// Throws where the file has interfaces of another network namespace, which saving ours would forget.
+    func requireDeniedHere() throws {
+        let saved = try loadDenied()
+        guard saved.boot == (try BootID.current()), let namespace = saved.namespace, !saved.interfaces.isEmpty,
+            namespace != (try .current())
+        else { return }
+        throw LoaderError.refused(
+            "\(path) has denied interfaces of another network namespace", hint: "run there, or use another --state-dir")
+    }
+
+    private func loadDenied() throws -> DeniedState {
+        try DeniedState.load(
+            deniedPath, remedy: "remove it; quarantines that it lists then stay until their interfaces are gone")
     }
 
     func save(denied interfaces: [DeniedInterface]) throws {
@@ -63,20 +77,27 @@ extension Loader {
     @discardableResult
     func deny(_ wanted: [DeniedInterface]) throws -> [DeniedInterface] {
         guard !wanted.isEmpty else { return [] }
+        try state.requireDeniedHere()
         let former = try state.denied()
         let present = Set(try Netlink().interfaces().map(\.index))
         var denied = Dictionary(former.filter { present.contains($0.index) }.map { ($0.index, $0) }) { $1 }
         for entry in wanted { denied[entry.index] = entry }
         try state.save(denied: Array(denied.values))
-        let hasTCX = options.attachMode != .clsact ? try KernelFeatures.probe().hasTCX : false
+        // Whatever the policy's programs use: tcx comes before clsact.
+        let hasTCX = try KernelFeatures.probe().hasTCX
         let attacher = Attacher(layout, state)
         var imposed: [DeniedInterface] = []
         do {
             for entry in wanted {
                 if try Quarantine.state(of: entry.index)?.deniesBothDirections == true { continue }
                 imposed.append(entry)
-                if !hasTCX { try attacher.ensureClsact(entry.index) }
-                try Quarantine.impose(on: entry.index, kind: hasTCX ? .tcx : .clsact)
+                do {
+                    if !hasTCX { try attacher.ensureClsact(entry.index) }
+                    try Quarantine.impose(on: entry.index, kind: hasTCX ? .tcx : .clsact)
+                } catch let error as KernelError where error.errno == .noSuchDevice {
+                    // Nothing passes at an interface that is gone.
+                    imposed.removeLast()
+                }
             }
         } catch {
             try? allow(Set(imposed.map(\.index)))
@@ -97,12 +118,14 @@ extension Loader {
         if kept.count != denied.count { try state.save(denied: kept) }
     }
 
-    /// After an apply: lets go of every interface but these, and of those that are kept unless the policy knows them.
+    /// After an apply: lets go of every interface but these and those that are kept and that the policy does not know.
     func allow(except denied: [DeniedInterface], known: Set<UInt32>) throws {
         let stay = Set(denied.map(\.index))
-        try allow(
-            Set(
-                try state.denied().filter { !stay.contains($0.index) && (!$0.isKept || known.contains($0.index)) }
-                    .map(\.index)))
+        let present = Set(try Netlink().interfaces().map(\.index))
+        let gone = try state.denied().filter { entry in
+            !present.contains(entry.index)
+                || !stay.contains(entry.index) && (!entry.isKept || known.contains(entry.index))
+        }
+        try allow(Set(gone.map(\.index)))
     }
 }

@@ -43,6 +43,8 @@ struct LastGood: RememberedState, Equatable {
     var isOpened = false
     /// The digest of the image in force, in hexadecimal; nil before the first commit.
     var active: String?
+    /// How it came into force; nil where no bundle is known. An apply that ends before its commit changes `kept` only.
+    var inForce: KeptBundle?
     /// By the digest of the image that came of it, in hexadecimal.
     var kept: [String: KeptBundle] = [:]
 }
@@ -62,6 +64,12 @@ extension StateDirectory {
         var after = before
         change(&after)
         if after != before { try after.save(lastGoodPath) }
+    }
+
+    /// Takes back what was kept since.
+    func restore(_ before: LastGood) throws {
+        if before == LastGood() { try Files.removeFile(lastGoodPath) } else { try before.save(lastGoodPath) }
+        try removeBundles(except: before)
     }
 
     /// Throws where the file is not what it was when it was written.
@@ -84,13 +92,13 @@ extension StateDirectory {
         if try Files.read(path) != bundle.bytes { try Files.write(bundle.bytes, to: path) }
         let now = Int64(Date().timeIntervalSince1970)
         try changeLastGood { state in
-            let former = state.kept[image.digest.hexadecimal]
+            // Endpoints that come and go make another image of the same bundle.
+            let former = state.kept.values.first { $0.digest == digest }
             var kept = KeptBundle(
                 digest: digest, appliedAt: now, inventoryTime: bundle.inventoryTime, attachMode: options.attachMode,
                 devices: options.devices, isAudited: options.isAudited, programs: options.programs.rawValue,
                 absent: absent.sorted())
-            // What did not change was applied when it was.
-            if let former, former.digest == digest { kept.appliedAt = former.appliedAt }
+            if let former { kept.appliedAt = former.appliedAt }
             state.kept[image.digest.hexadecimal] = kept
         }
     }
@@ -100,11 +108,13 @@ extension StateDirectory {
         try changeLastGood { $0.kept[image.digest.hexadecimal] = $0.kept[former.hexadecimal] }
     }
 
-    /// The image of this digest is in force.
-    func markInForce(_ digest: [UInt8]) throws {
+    /// The image of this digest is in force, and the node in audit mode or not.
+    func markInForce(_ digest: [UInt8], isAudited: Bool) throws {
         try changeLastGood { state in
             state.isOpened = false
             state.active = digest.hexadecimal
+            state.inForce = state.kept[digest.hexadecimal]
+            state.inForce?.isAudited = isAudited
         }
     }
 
@@ -115,7 +125,11 @@ extension StateDirectory {
             let active = state.active
             state.kept = state.kept.filter { slots.contains($0.key) || $0.key == active }
         }
-        let needed = Set(try lastGood().kept.values.map(\.digest))
+        try removeBundles(except: try lastGood())
+    }
+
+    private func removeBundles(except lastGood: LastGood) throws {
+        let needed = Set(lastGood.kept.values.map(\.digest) + (lastGood.inForce.map { [$0.digest] } ?? []))
         for name in try Files.list(path) ?? [] where name.hasPrefix("bundle-") {
             if !needed.contains(String(name.dropFirst("bundle-".count))) { try Files.removeFile("\(path)/\(name)") }
         }

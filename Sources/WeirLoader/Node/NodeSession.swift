@@ -1,3 +1,4 @@
+internal import WeirABI
 package import WeirImage
 internal import WeirKernel
 internal import WeirMaps
@@ -25,6 +26,12 @@ package struct NodeSession {
         return try loader.inForce(control) == control.value
     }
 
+    /// Throws where pins or denied interfaces are another network namespace's: those would be lost sight of.
+    package func requireHere() throws {
+        if try Files.exists(loader.layout.root) { try loader.requireSameNamespace(try .current()) }
+        try loader.state.requireDeniedHere()
+    }
+
     // MARK: Endpoints of this node
 
     /// Of interfaces that exist, the newest first.
@@ -38,19 +45,43 @@ package struct NodeSession {
     /// false where there was none.
     package func remove(_ key: Registration.Key) throws -> Bool { try loader.state.removeRegistration(key) }
 
-    /// The interfaces of those of these endpoints that have one here, by the endpoint's name.
-    package func interfaces(of endpoints: [SoughtEndpoint]) throws -> [String: NetworkInterfaceName] {
-        guard !endpoints.isEmpty else { return [:] }
+    /// Where these endpoints are here, and where they may be.
+    package func locate(_ endpoints: [SoughtEndpoint]) throws -> LocatedEndpoints {
+        var located = LocatedEndpoints()
+        guard !endpoints.isEmpty else { return located }
+        let names = Dictionary(try Netlink().interfaces().map { ($0.index, $0.name) }) { $1 }
         let finder = try InterfaceFinder()
-        var found: [String: NetworkInterfaceName] = [:]
+        let judged = try judgedInterfaces()
         for endpoint in endpoints {
             do {
                 let interface = try finder.interface(
                     of: endpoint.name, addresses: endpoint.addresses, attachment: endpoint.attachment)
-                found[endpoint.name] = NetworkInterfaceName(index: interface.index, name: interface.name)
-            } catch is InterfaceNotFound { continue }
+                located.interfaces[endpoint.name] = NetworkInterfaceName(index: interface.index, name: interface.name)
+            } catch let error as InterfaceNotFound {
+                let indexes = Set(error.candidates + (judged[endpoint.name].map { [$0] } ?? []))
+                located.candidates[endpoint.name] = indexes.sorted().compactMap { index in
+                    names[index].map { NetworkInterfaceName(index: index, name: $0) }
+                }
+            }
         }
-        return found
+        return located
+    }
+
+    /// The interface indexes of the endpoints of the policy in force, by the endpoint's name. Empty without one.
+    private func judgedInterfaces() throws -> [String: UInt32] {
+        guard try isPolicyInForce() else { return [:] }
+        let maps = try PinnedMaps(pinnedIn: loader.layout.root)
+        let word = try loader.inForce(try ControlState(reading: maps(.control)))
+        guard let image = try loader.activeImage(maps, word) else { return [:] }
+        let names = Dictionary(image.endpoints.filter { !$0.isHost }.map { ($0.id, $0.name) }) { $1 }
+        var judged: [String: UInt32] = [:]
+        for entry in try loader.read(try maps(.endpoints), word.activeSlot) {
+            guard let value = weir_endpoint(abiBytes: entry.value), let index = UInt32(abiBytes: entry.key),
+                let name = names[value.id]
+            else { continue }
+            judged[name] = index
+        }
+        return judged
     }
 
     /// Whether the policy in force knows the endpoint's interface and judges what passes there, both ways.
@@ -59,6 +90,10 @@ package struct NodeSession {
         let index = registration.interfaceIndex
         guard try !loader.state.denied().contains(where: { $0.index == index }) else { return false }
         let maps = try PinnedMaps(pinnedIn: loader.layout.root)
+        // What a change in place left half-way is not what it is to be.
+        for slot in 0..<Int(WEIR_SLOT_COUNT) where try maps.meta(slot: slot).state == WEIR_SLOT_BUILDING.rawValue {
+            return false
+        }
         let slot = try loader.inForce(try ControlState(reading: maps(.control))).activeSlot
         guard try loader.read(try maps(.endpoints), slot).contains(where: { UInt32(abiBytes: $0.key) == index }) else {
             return false
@@ -75,15 +110,23 @@ package struct NodeSession {
 
     package func allow(_ interfaces: Set<UInt32>) throws { try loader.allow(interfaces) }
 
+    /// Everything that this set denied before is forgotten, and stays denied while its interface exists. For a file that
+    /// nobody can read.
+    package func forgetDenied() throws { try loader.state.save(denied: []) }
+
     /// Of interfaces that exist.
     package func denied() throws -> [DeniedInterface] {
         let present = Set(try Netlink().interfaces().map(\.index))
         return try loader.state.denied().filter { present.contains($0.index) }
     }
 
-    /// Host sides of pairs whose other side is in another network namespace.
+    /// Host sides of pairs whose other side is in another network namespace. One with a default route is the node's own
+    /// way out, as a node that is itself a container has it.
     package func pairEnds() throws -> [NetworkInterfaceName] {
-        try Netlink().interfaces().filter { $0.isPairEnd && $0.peerNamespaceID != nil }
+        let netlink = Netlink()
+        let uplinks = try netlink.defaultRouteInterfaces()
+        return try netlink.interfaces()
+            .filter { $0.isPairEnd && $0.peerNamespaceID != nil && !uplinks.contains($0.index) }
             .map { NetworkInterfaceName(index: $0.index, name: $0.name) }
     }
 
@@ -92,8 +135,8 @@ package struct NodeSession {
     /// nil where nothing was ever applied, or a detach has ended it. Throws where the file was damaged.
     package func lastGood() throws -> LastApply? {
         let lastGood = try loader.state.lastGood()
-        guard !lastGood.isOpened, let active = lastGood.active else { return nil }
-        guard let kept = lastGood.kept[active] else {
+        guard !lastGood.isOpened, lastGood.active != nil else { return nil }
+        guard let kept = lastGood.inForce else {
             throw LoaderError.refused(
                 "\(loader.state.path) has no bundle of the policy that was in force", hint: "apply it again")
         }
@@ -131,6 +174,15 @@ package struct SoughtEndpoint {
     }
 }
 
+/// Where endpoints are on this node.
+package struct LocatedEndpoints {
+    /// By the endpoint's name.
+    package var interfaces: [String: NetworkInterfaceName] = [:]
+    /// Of those whose interface could not be told: those that it may be, and the one that it had under the policy in
+    /// force. By the endpoint's name, sorted by index.
+    package var candidates: [String: [NetworkInterfaceName]] = [:]
+}
+
 /// An interface of this network namespace.
 package struct NetworkInterfaceName: Hashable, Sendable {
     package var index: UInt32
@@ -151,6 +203,7 @@ extension Loader.Options {
         options.devices = kept.devices
         options.isAudited = kept.isAudited
         options.programs = DatapathOptions(rawValue: kept.programs)
+        options.keepsPrograms = true
         // Whoever applied it first answered for what a host policy cuts.
         options.isForced = true
         options.confirmWithin = nil
