@@ -84,12 +84,11 @@ import WeirTestSupport
 
     @Test("what a runtime says of labels goes after an inventory that knows the pod, and counts where none does")
     func runtime() throws {
-        let key = Registration.Key.attachment(network: "n", container: "c", interface: "eth0")
         for (name, expected) in [("web", "web"), ("stranger", "new")] {
             let only = try #require(
                 Self.merged(
-                    [Self.pod("web", "10.7.0.2")],
-                    [Self.registration(name, "10.7.0.2", labels: ["app": "new"], key: key)]
+                    [Self.endpoint("web", "10.7.0.9", app: "web")],
+                    [Self.registration(name, "10.7.0.2", labels: ["app": "new"], container: "c")]
                 ).inventory.endpoint(namespace: "shop", name: name))
             #expect(only.labels == Self.labels(expected, account: name == "web" ? "robot" : "default"))
         }
