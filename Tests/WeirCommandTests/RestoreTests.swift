@@ -47,7 +47,7 @@ struct RestoreTests {
                 LivingNode.emptyInventory + Self.inventory + LivingNode.document("db", pod: 3, app: "db"),
                 to: "inventory.yaml")
             let pings = [(2, 3), (4, 3), (5, 2), (3, 5)].map { from, to in
-                "ip netns exec \(node.namespace(from)) ping -qnc1 -W0.4 10.7.0.\(to) >/dev/null && echo \(from)-\(to) || true"
+                "ip netns exec \(node.namespace(from)) ping -qnc3 -i0.2 -W1 10.7.0.\(to) >/dev/null && echo \(from)-\(to) || true"
             }.joined(separator: "\n")
             // The mount is seen by nobody else, and goes with the script.
             let outcome = try await Weir.command([
