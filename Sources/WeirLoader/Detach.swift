@@ -27,7 +27,8 @@ extension Loader {
                 return DetachOutcome()
             }
             return try state.locked(timeout: options.lockTimeout) {
-                let wasRestorable = try state.lastGood().active != nil
+                // Also what a detach that ended in between has left.
+                let wasRestorable = try state.hasBundles()
                 var outcome = try detachLocked()
                 // Even where nothing was loaded, as after a reboot: nothing is to be enforced from now on.
                 let denied = try state.denied()

@@ -135,6 +135,8 @@ extension StateDirectory {
         }
     }
 
+    func hasBundles() throws -> Bool { try (Files.list(path) ?? []).contains { $0.hasPrefix("bundle-") } }
+
     /// The node was opened on purpose; nothing is there to restore.
     func forgetLastGood() throws {
         try LastGood(isOpened: true).save(lastGoodPath)
