@@ -122,12 +122,13 @@ struct CNIStormTests {
         #expect(links == "lo\nup1\nup0\n" || links == "lo\nup0\nup1\n", "\(seed)")
         let left = try await Machine.shell(
             "ls \(node.pinPath)/links \(node.stateDirectory)/registrations 2>/dev/null | grep -E 'gress$|json' || true; "
-                + "find \(node.stateDirectory) -name '*.tmp' -o -name denied.json; ls -d \(node.pinPath)-new 2>/dev/null || true"
+                + "find \(node.stateDirectory) -name '*.tmp'; ls -d \(node.pinPath)-new 2>/dev/null || true"
         )
         #expect(left.isEmpty, "\(seed)")
         let status = try #require(try await node.weir(["status", "--output", "json"]).object, "\(seed)")
         #expect((status["endpoints"] as? [Any])?.isEmpty == true, "\(seed)")
         #expect((status["problems"] as? [String]) == [], "\(seed)")
+        #expect(((status["local"] as? [String: Any])?["denied"] as? [Any])?.isEmpty == true, "\(seed)")
         for map in ["endpoints", "ipcache4", "ipcache6"] {
             let dump = try await node.weir(["map", "dump", map, "--output", "json"])
             #expect(!dump.output.contains("shop"), "\(seed): \(map): \(dump.output.prefix(300))")

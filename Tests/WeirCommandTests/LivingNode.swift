@@ -140,8 +140,8 @@ struct LivingNode {
         let script = pods.flatMap { from in
             pods.filter { $0 != from }.map { to in
                 """
-                (ip netns exec \(namespace(from)) ping -qnc3 -i0.2 -W1 10.7.0.\(to) >/dev/null && echo \(from)-\(to)) &
-                (ip netns exec \(namespace(from)) ping -6qnc3 -i0.2 -W1 fd07::\(to) >/dev/null && echo \(from)=\(to)) &
+                (ip netns exec \(namespace(from)) ping -qnc8 -i0.25 -W1 10.7.0.\(to) >/dev/null && echo \(from)-\(to)) &
+                (ip netns exec \(namespace(from)) ping -6qnc8 -i0.25 -W1 fd07::\(to) >/dev/null && echo \(from)=\(to)) &
 
                 """
             }

@@ -126,7 +126,8 @@ struct RestoreTests {
             // Nobody can say which are endpoints, so all are.
             #expect(outcome.errors.contains("nothing passes at veth-2, veth-3"), "\(outcome.errors)")
             let hooks = try await node.hooks()
-            #expect(hooks == (2...5).map { "veth-\($0) denied" } || hooks == ["veth-2 denied", "veth-3 denied"])
+            #expect(
+                hooks == (2...5).map { "veth-\($0) denied" } || hooks == ["veth-2 denied", "veth-3 denied"], "\(hooks)")
             #expect(try await node.reached().isDisjoint(with: LivingNode.pairs((2, 3), (4, 3), (5, 2))))
             // A pod that comes is denied, too.
             _ = try await node.add("web", 4, "--label", "app=web")

@@ -40,7 +40,8 @@ extension Loader {
     /// - Parameter judged: interfaces on which programs of this set run.
     func localStatus(judged: Set<UInt32>) throws -> LocalStatus {
         var status = LocalStatus()
-        let lastGood = try state.lastGood()
+        // Where it is damaged, doctor says so; what is denied is there all the same.
+        let lastGood = (try? state.lastGood()) ?? LastGood()
         status.isOpened = lastGood.isOpened
         if let kept = lastGood.inForce {
             let now = Int64(Date().timeIntervalSince1970)
