@@ -6,13 +6,9 @@ package import WeirModel
 ///
 /// Every call works under the lock of the state directory, does its work and returns.
 package struct NodeOperator {
-    let options: Loader.Options
     let loader: Loader
 
-    package init(_ options: Loader.Options) {
-        self.options = options
-        loader = Loader(options: options)
-    }
+    package init(_ options: Loader.Options) { loader = Loader(options: options) }
 
     // MARK: Apply
 
@@ -98,7 +94,8 @@ package struct NodeOperator {
 
     /// Forgets registrations. Their interfaces let nothing pass as long as they exist, unless they are to be opened.
     ///
-    /// Where an earlier run forgot one and ended before it was out of force, this one completes it.
+    /// A registration goes last: where a run ends before, whoever asked for it asks again and finds all of it to do.
+    /// What a removed one has left denied can be opened later, by the endpoint's name.
     ///
     /// - Returns: those that there were.
     @discardableResult
@@ -107,21 +104,24 @@ package struct NodeOperator {
             try session.requireHere()
             let keys = Set(keys)
             let known = try session.allRegistrations().filter { keys.contains($0.key) }
-            let unfinished = try session.denied().filter { entry in
+            let leftDenied = try session.denied().filter { entry in
                 entry.isKept && entry.endpoint.map { keys.contains(.endpoint($0)) } == true
             }
-            guard !known.isEmpty || !unfinished.isEmpty else { return [] }
+            guard !known.isEmpty else {
+                if isOpening { try session.allow(Set(leftDenied.map(\.index))) }
+                return leftDenied.compactMap(Registration.init)
+            }
             let living = try session.registrations().filter { keys.contains($0.key) }
             if try !session.isOpened() {
                 try session.deny(living.map { $0.denied("its registration was removed", isKept: true) })
             }
-            for registration in known { _ = try session.remove(registration.key) }
             // Where it cannot be put in force now, the next apply does; nothing passes meanwhile.
             if try session.isPolicyInForce(), try !session.isPending(), let last = try session.lastGood() {
-                _ = try putInForce(last, without: Set(known.map(\.qualifiedName)), in: session)
+                _ = try putInForce(last, without: keys, in: session)
             }
-            if isOpening { try session.allow(Set(living.map(\.interfaceIndex) + unfinished.map(\.index))) }
-            return known.isEmpty ? unfinished.compactMap(Registration.init) : known
+            if isOpening { try session.allow(Set(living.map(\.interfaceIndex) + leftDenied.map(\.index))) }
+            for key in keys { _ = try session.remove(key) }
+            return known
         }
     }
 
@@ -129,7 +129,7 @@ package struct NodeOperator {
     /// one did meanwhile, once more.
     @discardableResult
     private func putInForce(
-        _ last: LastApply, without removed: Set<String> = [], in session: NodeSession
+        _ last: LastApply, without removed: Set<Registration.Key> = [], in session: NodeSession
     ) throws -> ApplyOrder {
         let policy = try NodePolicy(last.bundle)
         for _ in 0..<5 {

@@ -73,11 +73,13 @@ package struct NodePolicy {
 
     /// What that is today, with the endpoints that this node was told of.
     ///
-    /// - Parameter removed: names that were unregistered a moment ago, which an inventory may still have here.
+    /// - Parameter removed: registrations that are about to go, whose names an inventory may still have here.
     package func order(
-        in session: NodeSession, absent: AbsentEndpoints, without removed: Set<String> = []
+        in session: NodeSession, absent: AbsentEndpoints, without removed: Set<Registration.Key> = []
     ) throws -> ApplyOrder {
-        let registrations = try session.registrations()
+        let living = try session.registrations()
+        let registrations = living.filter { !removed.contains($0.key) }
+        let removed = Set(living.filter { removed.contains($0.key) }.map(\.qualifiedName))
         guard let sources, let policies else { return try order(registrations, in: session, absent, removed) }
         let local = LocalEndpoints(
             sources.inventory, registrations: registrations, node: image.node, clusterName: sources.clusterName)
@@ -169,7 +171,7 @@ private struct EndpointPlaces {
 }
 
 extension Registration {
-    /// What is left of one that was removed by a run that did not end.
+    /// What is left of one that was removed.
     init?(_ denied: DeniedInterface) {
         let parts = (denied.endpoint ?? "").split(separator: "/")
         guard parts.count == 2 else { return nil }

@@ -41,31 +41,52 @@ struct CNIStormTests {
             try await Self.apply(node)
             let server = try node.attachment(0, name: "server", labels: ["app": "server"])
             let address = try #require(try await node.runtime.add(server).addresses.first { $0.contains(".") })
-            let file = "\(node.workspace.path)/server.txt"
-            // What reaches the server's own interface, and what the node takes of its pods.
-            let capture = """
-                nsenter --net=/run/netns/\(node.containers[0]) timeout 6 tcpdump -l -n -i eth0 udp >\(file) 2>/dev/null &
-                nsenter --net=/run/netns/\(node.name) nft -f - <<<'
-                  table inet seen { chain in { type filter hook input priority 0; udp dport 9000 counter; }; }'
-                wait
-                """
             for (index, labels) in [(1, ["app": "web"]), (2, nil)] as [(Int, [String: String]?)] {
-                try await Machine.shell(
-                    "nsenter --net=/run/netns/\(node.name) nft delete table inet seen 2>/dev/null || true")
                 let pod = try node.attachment(index, name: "pod\(index)", labels: labels)
-                async let captured = Machine.shell(capture)
-                try await Task.sleep(for: .seconds(1))
+                // What reaches the server's own interface, and what the node takes of its pods.
+                let capture = try await Capture(in: node.containers[0], file: "\(node.workspace.path)/\(index).txt")
+                try await Machine.shell(
+                    """
+                    nsenter --net=/run/netns/\(node.name) nft -f - <<<'
+                      table inet seen { chain in { type filter hook input priority 0; udp dport 9000 counter; }; }'
+                    """)
                 try await node.runtime.add(pod)
                 try await Machine.shell(Self.send(from: node.containers[index], to: address))
-                _ = try await captured
-                let seen = try String(contentsOfFile: file, encoding: .utf8)
+                let seen = try await capture.end()
                 let passed = try await Machine.shell(
-                    "nsenter --net=/run/netns/\(node.name) nft list table inet seen | grep -o 'packets [0-9]*'")
+                    """
+                    nsenter --net=/run/netns/\(node.name) nft list table inet seen | grep -o 'packets [0-9]*'
+                    nsenter --net=/run/netns/\(node.name) nft delete table inet seen
+                    """)
                 #expect(!seen.contains(".9000:"), "denied port: \(seen.suffix(300))")
                 #expect(seen.contains(".8000:") == (labels != nil))
                 #expect(passed == "packets 0\n")
                 try await node.runtime.delete(pod)
             }
+        }
+    }
+
+    /// What UDP reaches an interface, from the time that somebody listens until it is ended.
+    private struct Capture {
+        let namespace: String
+        let file: String
+
+        init(in namespace: String, file: String) async throws {
+            (self.namespace, self.file) = (namespace, file)
+            try await Machine.shell(
+                """
+                nsenter --net=/run/netns/\(namespace) timeout 120 tcpdump --immediate-mode -l -n -i eth0 udp >\(file) 2>\(file).log &
+                until grep -q 'listening on' \(file).log; do kill -0 $!; sleep 0.05; done
+                """)
+        }
+
+        func end() async throws -> String {
+            try await Machine.shell(
+                """
+                kill -INT $(ip netns pids \(namespace))
+                while [ "$(ip netns pids \(namespace))" ]; do sleep 0.05; done
+                cat \(file)
+                """)
         }
     }
 

@@ -145,8 +145,6 @@ extension StateDirectory {
 
     func removeLastGood() throws {
         try Files.removeFile(lastGoodPath)
-        for name in try Files.list(path) ?? [] where name.hasPrefix("bundle-") {
-            try Files.removeFile("\(path)/\(name)")
-        }
+        try removeBundles(except: LastGood())
     }
 }
