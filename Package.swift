@@ -28,6 +28,7 @@ let package = Package(
 
         // Pure: no backend, no system call.
         .target(name: "WeirDiagnostics", swiftSettings: strict),
+        .target(name: "WeirJSON", swiftSettings: strict),
         .target(
             name: "WeirSyntax",
             dependencies: [
@@ -37,7 +38,7 @@ let package = Package(
             swiftSettings: strict),
         .target(name: "WeirModel", dependencies: ["WeirDiagnostics"], swiftSettings: strict),
         .target(name: "WeirPolicy", dependencies: ["WeirSyntax", "WeirModel"], swiftSettings: strict),
-        .target(name: "WeirInventory", dependencies: ["WeirSyntax", "WeirModel"], swiftSettings: strict),
+        .target(name: "WeirInventory", dependencies: ["WeirJSON", "WeirSyntax", "WeirModel"], swiftSettings: strict),
         .target(name: "WeirMaps", dependencies: ["WeirABI"], swiftSettings: strict),
         .target(
             name: "WeirImage",
@@ -71,16 +72,17 @@ let package = Package(
                 .product(name: "Crypto", package: "swift-crypto"),
             ],
             swiftSettings: strict),
-        .target(name: "WeirCNI", dependencies: ["WeirModel"], swiftSettings: strict),
-        .target(name: "WeirFlow", dependencies: ["WeirSyntax", "WeirModel", "WeirImage"], swiftSettings: strict),
+        .target(name: "WeirCNI", dependencies: ["WeirJSON", "WeirModel"], swiftSettings: strict),
+        .target(
+            name: "WeirFlow", dependencies: ["WeirJSON", "WeirSyntax", "WeirModel", "WeirImage"], swiftSettings: strict),
         .target(
             name: "WeirEmulator", dependencies: ["WeirABI", "WeirImage", "WeirMaps", "WeirFlow", "WeirModel"],
             swiftSettings: strict),
         .target(
             name: "WeirExpectation",
             dependencies: [
-                "WeirABI", "WeirDiagnostics", "WeirSyntax", "WeirModel", "WeirPolicy", "WeirImage", "WeirFlow",
-                "WeirEmulator",
+                "WeirABI", "WeirDiagnostics", "WeirJSON", "WeirSyntax", "WeirModel", "WeirPolicy", "WeirImage",
+                "WeirFlow", "WeirEmulator",
             ],
             swiftSettings: strict),
 
@@ -234,10 +236,20 @@ let package = Package(
             name: "TestNetwork",
             dependencies: ["WeirABI", "WeirDiagnostics", "WeirImage", "WeirMaps", "WeirModel", "WeirNetlink"],
             path: "Tests/TestNetwork", swiftSettings: strict),
+        .target(
+            name: "LoaderBed",
+            dependencies: [
+                "WeirABI", "WeirBundle", "WeirCompiler", "WeirDiagnostics", "WeirImage", "WeirKernel", "WeirLoader",
+                "WeirModel", "WeirNetlink", "TestNetwork",
+            ],
+            path: "Tests/LoaderBed", swiftSettings: strict),
+        .executableTarget(
+            name: "LoaderErrand", dependencies: ["LoaderBed"], path: "Tests/LoaderErrand", swiftSettings: strict),
         .testTarget(
             name: "WeirKernelTests",
             dependencies: [
-                "CLibbpf", "WeirKernel", "WeirNetlink", "WeirABI", "WeirFlow", "WeirImage", "WeirMaps", "WeirModel",
+                "LoaderBed", "LoaderErrand", "CLibbpf", "WeirKernel", "WeirNetlink", "WeirABI", "WeirFlow", "WeirImage",
+                "WeirMaps", "WeirModel",
                 "MapConformance", "TestNetwork",
             ],
             swiftSettings: strict),
@@ -262,11 +274,13 @@ let package = Package(
             ],
             swiftSettings: strict),
         .testTarget(
-            name: "WeirCNITests", dependencies: ["WeirCNI", "WeirModel", "WeirTestSupport"], swiftSettings: strict),
+            name: "WeirCNITests", dependencies: ["WeirCNI", "WeirJSON", "WeirModel", "WeirTestSupport"],
+            swiftSettings: strict),
         .testTarget(
             name: "WeirLoaderTests",
             dependencies: [
-                "weir", "CLibbpf", "WeirABI", "WeirBundle", "WeirCompiler", "WeirDiagnostics", "WeirLoader",
+                "weir", "LoaderBed", "LoaderErrand", "CLibbpf", "WeirABI", "WeirBundle", "WeirCompiler",
+                "WeirDiagnostics", "WeirLoader",
                 "WeirKernel",
                 "WeirNetlink",
                 "WeirImage", "WeirMaps", "WeirModel", "TestNetwork", "WeirTestSupport",

@@ -1,3 +1,5 @@
+internal import WeirJSON
+
 /// What a plugin answers where it could not do what it was asked (CNI specification, section 5, "Error").
 package struct CNIError: Error, Hashable, Sendable {
     /// 1 to 99 are the specification's (section 5, "Well-known error codes", and section 2, "STATUS"), from 100 ours.

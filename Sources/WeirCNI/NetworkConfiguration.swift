@@ -1,3 +1,5 @@
+package import WeirJSON
+
 /// What weir's entry in a network configuration says of weir itself. Other keys than these are left alone.
 package struct Settings: Hashable, Sendable {
     /// `pinPath`: directory on bpffs.

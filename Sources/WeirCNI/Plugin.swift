@@ -1,3 +1,4 @@
+package import WeirJSON
 internal import WeirModel
 
 /// `weir` as a chained CNI plugin: one process for one operation.

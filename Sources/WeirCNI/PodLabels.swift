@@ -1,3 +1,4 @@
+internal import WeirJSON
 internal import WeirModel
 
 extension NetworkConfiguration {

@@ -1,3 +1,4 @@
+package import WeirJSON
 package import WeirModel
 
 /// What the plugins before weir in the chain have made (CNI specification, section 5, "ADD Success").

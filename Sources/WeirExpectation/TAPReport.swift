@@ -1,3 +1,5 @@
+internal import WeirJSON
+
 extension ExpectationReport {
     /// TAP version 14: a test point for each expectation, its failures below it in YAML.
     package func tap(withCoverage: Bool) -> String {
@@ -7,10 +9,10 @@ extension ExpectationReport {
             lines.append("\(outcome.hasPassed ? "ok" : "not ok") \(index + 1) - \(name)")
             guard !outcome.hasPassed else { continue }
             lines += [
-                "  ---", "  severity: fail", "  at:", "    file: \(quoted(outcome.path))",
+                "  ---", "  severity: fail", "  at:", "    file: \(outcome.path.quoted)",
                 "    line: \(outcome.line)", "    column: \(outcome.column)", "  failures:",
             ]
-            lines += outcome.failures.map { "    - \(quoted($0.message))" }
+            lines += outcome.failures.map { "    - \($0.message.quoted)" }
             lines.append("  ...")
         }
         if withCoverage {

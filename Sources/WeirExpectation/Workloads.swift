@@ -1,3 +1,4 @@
+internal import WeirJSON
 internal import WeirModel
 internal import WeirSyntax
 
@@ -103,5 +104,5 @@ func yamlScalar(_ text: String) -> String {
             $0.isASCII && ($0.properties.isAlphabetic || "0123456789-_./".unicodeScalars.contains($0))
         }
         && Scalar(text, isPlain: true).value == .string
-    return isPlain ? text : quoted(text)
+    return isPlain ? text : text.quoted
 }

@@ -1,3 +1,4 @@
+internal import WeirJSON
 internal import WeirModel
 
 /// The ends that a list has named so far: lists name few ends in many lines, and parsing one costs more than
@@ -46,10 +47,20 @@ package struct FlowObject: Sendable {
         if line.contains(where: { $0 >= 0x80 }), String(validating: line, as: UTF8.self) == nil {
             throw FlowError("not UTF-8")
         }
+        do throws(JSONError) {
+            (values, isEmpty, closingBrace) = try Self.read(line)
+        } catch {
+            throw FlowError(error.isTooDeep ? error.reason : "not a JSON object", column: error.offset + 1)
+        }
+    }
+
+    private static func read(
+        _ line: [UInt8]
+    ) throws(JSONError) -> (values: [(field: Field, value: Value)], isEmpty: Bool, closingBrace: Int) {
         var scanner = JSONScanner(line)
         var values: [(field: Field, value: Value)] = []
         values.reserveCapacity(Field.allCases.count)
-        let end = try scanner.object { scanner, name throws(FlowError) in
+        let end = try scanner.object { scanner, name throws(JSONError) in
             guard let field = Field(name: try scanner.string(name)) else { return try scanner.skipValue() }
             switch scanner.peek() {
             case UInt8(ascii: "\""): values.append((field, .string(try scanner.string(try scanner.text()))))
@@ -61,8 +72,7 @@ package struct FlowObject: Sendable {
             }
         }
         guard scanner.peek() == nil else { throw scanner.unexpected() }
-        (isEmpty, closingBrace) = end
-        self.values = values
+        return (values, end.isEmpty, end.closingBrace)
     }
 
     private subscript(field: Field) -> Value? { values.first { $0.field == field }?.value }

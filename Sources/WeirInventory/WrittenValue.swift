@@ -1,3 +1,4 @@
+internal import WeirJSON
 internal import WeirSyntax
 
 /// A value to be written as YAML or JSON; keys keep their order.
@@ -35,22 +36,7 @@ indirect enum WrittenValue {
     }
 
     private static func append(_ text: String, to bytes: inout [UInt8], asYAML: Bool) {
-        if asYAML, isPlain(text) {
-            bytes += text.utf8
-            return
-        }
-        bytes.append(UInt8(ascii: "\""))
-        for scalar in text.unicodeScalars {
-            switch scalar {
-            case "\"", "\\": bytes += "\\\(scalar)".utf8
-            // What YAML takes for a line break or does not take at all; JSON takes the same escape.
-            case "\u{0}"..<" ", "\u{7f}"..."\u{9f}", "\u{2028}", "\u{2029}", "\u{feff}", "\u{fffe}", "\u{ffff}":
-                let digits = String(scalar.value, radix: 16)
-                bytes += ("\\u" + String(repeating: "0", count: 4 - digits.count) + digits).utf8
-            default: bytes += scalar.utf8
-            }
-        }
-        bytes.append(UInt8(ascii: "\""))
+        bytes += (asYAML && isPlain(text) ? text : text.quoted).utf8
     }
 
     /// A word that is nothing but text to any reader; of what begins with a digit, dotted quads and prefixes.

@@ -22,40 +22,25 @@ package final class KernelJudge: FlowJudge {
 
     private static let loopback: UInt32 = 1
 
+    private let object: BPFObject
     private let fromEndpoint: Program
     private let toEndpoint: Program
     private let events: EventRing
-    private let endpoints: KernelMap
-    private let records: [UInt32: [UInt8]]
     private let frame: FrameBuilder
+    /// Of the image that is judged by.
+    private var endpoints: KernelMap
+    private var records: [UInt32: [UInt8]]
     private var bound: UInt32?
 
     package init(image: Image, object bytes: [UInt8], frame: @escaping FrameBuilder) throws(KernelError) {
-        let object = try BPFObject(bytes: bytes)
+        object = try BPFObject(bytes: bytes)
         try object.setOptions([])
         try object.load()
-        let slot = try SlotContents(image: image, endpoints: [], extraRoom: false)
-        let maps = try slot.create()
-        guard let endpoints = maps[.endpoints] else {
-            throw KernelError("create map", "'endpoints'", errno: .noSuchFileOrDirectory)
-        }
-        for (name, map) in maps {
-            let outer = try object.map(name.rawValue)
-            do throws(MapError) { try outer.place(map, at: Self.slot) } catch {
-                throw KernelError("place map", name.rawValue, error)
-            }
-        }
-        self.endpoints = endpoints
         fromEndpoint = try object.program(ProgramName.fromEndpoint)
         toEndpoint = try object.program(ProgramName.toEndpoint)
         events = try EventRing(try object.map(NodeMap.events.rawValue))
-        records = Dictionary(image.endpoints.map { ($0.id, $0.value) }) { first, _ in first }
         self.frame = frame
-        let meta = slot.meta(image: image, nodeDigest: [UInt8](repeating: 0, count: 32), generation: 0)
-        let slotMeta = try object.map(NodeMap.slot_meta.rawValue)
-        do throws(MapError) { try slotMeta.update(UInt32(Self.slot).abiBytes, meta.abiBytes, mode: .any) } catch {
-            throw KernelError("write", "slot_meta", error)
-        }
+        (endpoints, records) = try Self.place(image, in: object)
         var reader = weir_monitor()
         reader.until = .max
         reader.kinds = WEIR_EVENT_DROPS.rawValue | WEIR_EVENT_ALLOWS.rawValue
@@ -65,6 +50,34 @@ package final class KernelJudge: FlowJudge {
         }
         let control = try ControlWord(try object.map(NodeMap.control.rawValue))
         control.store(ControlValue(word: UInt64(Self.slot) + UInt64(WEIR_SLOT_COUNT)))
+    }
+
+    /// Judges by another image from now on. The programs stay: loading them takes most of the time that a judge needs.
+    package func show(_ image: Image) throws(KernelError) {
+        (endpoints, records) = try Self.place(image, in: object)
+        bound = nil
+    }
+
+    private static func place(
+        _ image: Image, in object: borrowing BPFObject
+    ) throws(KernelError) -> (endpoints: KernelMap, records: [UInt32: [UInt8]]) {
+        let contents = try SlotContents(image: image, endpoints: [], extraRoom: false)
+        let maps = try contents.create()
+        guard let endpoints = maps[.endpoints] else {
+            throw KernelError("create map", "'endpoints'", errno: .noSuchFileOrDirectory)
+        }
+        for (name, map) in maps {
+            let outer = try object.map(name.rawValue)
+            do throws(MapError) { try outer.place(map, at: slot) } catch {
+                throw KernelError("place map", name.rawValue, error)
+            }
+        }
+        let meta = contents.meta(image: image, nodeDigest: [UInt8](repeating: 0, count: 32), generation: 0)
+        let slotMeta = try object.map(NodeMap.slot_meta.rawValue)
+        do throws(MapError) { try slotMeta.update(UInt32(slot).abiBytes, meta.abiBytes, mode: .any) } catch {
+            throw KernelError("write", "slot_meta", error)
+        }
+        return (endpoints, Dictionary(image.endpoints.map { ($0.id, $0.value) }) { first, _ in first })
     }
 
     private static let slot = 0

@@ -168,19 +168,8 @@ extension IPAddress {
     }
 }
 
-/// As text.
-extension IPAddress: Codable {
-    package init(from decoder: any Decoder) throws {
-        let container = try decoder.singleValueContainer()
-        let text = try container.decode(String.self)
-        guard let address = IPAddress(text) else {
-            throw DecodingError.dataCorruptedError(in: container, debugDescription: "\(text) is no IP address")
-        }
-        self = address
-    }
+extension IPAddress: CodedAsText {
+    package static let noun = "IP address"
 
-    package func encode(to encoder: any Encoder) throws {
-        var container = encoder.singleValueContainer()
-        try container.encode(description)
-    }
+    package init?(_ text: String) { self.init(text[...]) }
 }

@@ -50,19 +50,8 @@ extension Prefix: CustomStringConvertible {
     package var description: String { "\(address)/\(length)" }
 }
 
-extension Prefix: Codable {
-    /// As it is written.
-    package init(from decoder: any Decoder) throws {
-        let container = try decoder.singleValueContainer()
-        let text = try container.decode(String.self)
-        guard let prefix = Prefix(text) else {
-            throw DecodingError.dataCorruptedError(in: container, debugDescription: "'\(text)' is no prefix")
-        }
-        self = prefix
-    }
+extension Prefix: CodedAsText {
+    package static let noun = "prefix"
 
-    package func encode(to encoder: any Encoder) throws {
-        var container = encoder.singleValueContainer()
-        try container.encode(description)
-    }
+    package init?(_ text: String) { self.init(text[...]) }
 }

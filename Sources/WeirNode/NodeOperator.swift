@@ -32,6 +32,18 @@ package struct NodeOperator {
         try loader.plan { try policy.order(in: $0, absent: absent) }
     }
 
+    /// What an apply would put in force here and now: an image with the endpoints that this node was told of.
+    ///
+    /// - Parameter sources: what it was compiled from; without them only the endpoints in it can be known.
+    package func image(_ image: Image, from sources: NodePolicy.Sources?) throws(LoaderError) -> Image {
+        try loader.glance { session in
+            guard let sources else { return image }
+            let present = try PresentEndpoints(
+                sources, node: image.node, try session.registrations(), in: session, .refuse)
+            return present.isAsItWas ? image : sources.policy.image(present.inventory, node: image.node)
+        }
+    }
+
     // MARK: Endpoints
 
     /// Denies everything at the interface, writes the registration, puts it in force with what was applied last, and

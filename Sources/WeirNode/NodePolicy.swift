@@ -81,25 +81,13 @@ package struct NodePolicy {
         let registrations = living.filter { !removed.contains($0.key) }
         let removed = Set(living.filter { removed.contains($0.key) }.map(\.qualifiedName))
         guard let sources, let policies else { return try order(registrations, in: session, absent, removed) }
-        let local = LocalEndpoints(
-            sources.inventory, registrations: registrations, node: image.node, clusterName: sources.clusterName)
-        let isLocal: (Endpoint) -> Bool = { $0.node == image.node && local.published[$0.qualifiedName] == nil }
-        let places = try EndpointPlaces(
-            local.inventory.endpoints.filter(isLocal).map(SoughtEndpoint.init),
-            displaced: local.displaced.map(SoughtEndpoint.init), registrations, in: session, absent, removed)
-        var inventory = local.inventory
-        if !places.missing.isEmpty {
-            inventory = inventory.with(
-                endpoints: inventory.endpoints.filter { !places.missing.contains($0.qualifiedName) })
-        }
-        let isAsItWas = registrations.isEmpty && places.missing.isEmpty
+        let present = try PresentEndpoints(sources, node: image.node, registrations, in: session, absent, removed)
         return ApplyOrder(
-            image: isAsItWas ? image : sources.policy.image(inventory, node: image.node),
+            image: present.isAsItWas ? image : sources.policy.image(present.inventory, node: image.node),
             policy: PolicySource(bytes: policies) { [image] bytes in
-                try KeptPolicy(decoding: bytes).image(inventory, node: image.node)
+                try KeptPolicy(decoding: bytes).image(present.inventory, node: image.node)
             },
-            bundle: bundle, denied: local.denied.map { $0.registration.denied($0.reason) } + places.denied,
-            absent: places.missing.sorted())
+            bundle: bundle, denied: present.denied, absent: present.missing.sorted())
     }
 
     /// Of a bundle without sources: the endpoints are those of the image, and a registration can only say where one is.
@@ -121,6 +109,37 @@ package struct NodePolicy {
                 $0.denied(
                     "the bundle in force was made --without-sources and does not have it under these addresses")
             } + places.denied, absent: places.missing.sorted())
+    }
+}
+
+/// What an inventory is once this node has said which endpoints it has.
+struct PresentEndpoints {
+    let inventory: Inventory
+    /// Nobody registered anything, and nothing is left out.
+    let isAsItWas: Bool
+    let denied: [DeniedInterface]
+    /// Names of those that are left out.
+    let missing: Set<String>
+
+    init(
+        _ sources: NodePolicy.Sources, node: String, _ registrations: [Registration], in session: NodeSession,
+        _ absent: AbsentEndpoints, _ removed: Set<String> = []
+    ) throws {
+        let local = LocalEndpoints(
+            sources.inventory, registrations: registrations, node: node, clusterName: sources.clusterName)
+        let isLocal: (Endpoint) -> Bool = { $0.node == node && local.published[$0.qualifiedName] == nil }
+        let places = try EndpointPlaces(
+            local.inventory.endpoints.filter(isLocal).map(SoughtEndpoint.init),
+            displaced: local.displaced.map(SoughtEndpoint.init), registrations, in: session, absent, removed)
+        let missing = places.missing
+        inventory =
+            missing.isEmpty
+            ? local.inventory
+            : local.inventory.with(
+                endpoints: local.inventory.endpoints.filter { !missing.contains($0.qualifiedName) })
+        isAsItWas = registrations.isEmpty && missing.isEmpty
+        denied = local.denied.map { $0.registration.denied($0.reason) } + places.denied
+        self.missing = missing
     }
 }
 

@@ -18,7 +18,9 @@ extension PublicKey: Codable {
     }
 }
 
-extension PeerEndpoint: Codable {
+extension PeerEndpoint: CodedAsText {
+    package static let noun = "endpoint"
+
     /// `192.0.2.1:51871` or `[2001:db8::1]:51871`; names are not looked up. nil for anything else.
     package init?(_ text: String) {
         let parts = text.split(separator: ":", omittingEmptySubsequences: false)
@@ -32,19 +34,6 @@ extension PeerEndpoint: Codable {
             (address.family == .ipv6) == isBracketed
         else { return nil }
         self.init(address: address, port: port)
-    }
-
-    package init(from decoder: any Decoder) throws {
-        let container = try decoder.singleValueContainer()
-        guard let endpoint = PeerEndpoint(try container.decode(String.self)) else {
-            throw DecodingError.dataCorruptedError(in: container, debugDescription: "no endpoint")
-        }
-        self = endpoint
-    }
-
-    package func encode(to encoder: any Encoder) throws {
-        var container = encoder.singleValueContainer()
-        try container.encode(description)
     }
 }
 

@@ -16,12 +16,13 @@ struct CNICommand: ParsableCommand {
         discussion: """
             Container runtimes run this, once for each operation (ADD, DEL, CHECK, GC, STATUS, VERSION), with CNI_*
             variables and the configuration on standard input. weir without arguments is the same where CNI_COMMAND is
-            set: a link or a copy of it under any name in the runtime's plugin directory will do.
+            set: a link or a copy of it under any name in the runtime's plugin directory will do. The package has it as
+            /usr/lib/cni/weir-cni.
 
             It stands in the chain after the plugin that makes the pod's interface (a veth or netkit pair):
               {"cniVersion": "1.0.0", "name": "pods", "plugins": [
                 {"type": "ptp", "ipam": {"type": "host-local", "subnet": "10.1.0.0/24"}},
-                {"type": "weir", "capabilities": {"io.kubernetes.cri.pod-annotations": true}}]}
+                {"type": "weir-cni", "capabilities": {"io.kubernetes.cri.pod-annotations": true}}]}
 
             Keys of its entry, none of which must be there:
               pinPath    directory on bpffs (WEIR_PIN_PATH, then /sys/fs/bpf/weir)

@@ -1,11 +1,13 @@
 import ArgumentParser
 import Foundation
+import WeirBundle
 import WeirCompiler
 import WeirDiagnostics
 import WeirDiff
 import WeirImage
 import WeirLoader
 import WeirModel
+import WeirNode
 import WeirSyntax
 
 struct DiffCommand: ParsableCommand {
@@ -14,9 +16,10 @@ struct DiffCommand: ParsableCommand {
         abstract: "Which flows become allowed or denied between two sets of policies, and by which rules.",
         discussion: """
             OLD and NEW are each a file or directory of policies, a bundle, a git revision (main, or main:path/to/policies),
-            or 'live' for the maps of this node as they are. Exact: every class of peers and every range of ports is compared, none
-            is sampled. Without --inventory the policies' own files are read for it. Where one side is a bundle or the
-            node, both are compared for that node alone; else for all nodes.
+            or 'live' for the maps of this node as they are. Exact: every class of peers and every range of ports is compared,
+            none is sampled. Without --inventory the policies' own files are read for it. Where one side is a bundle or the
+            node, both are compared for that node alone; else for all nodes. Beside 'live' a side has the endpoints that were
+            added on this node (weir cni, weir endpoint add), as it would after an apply.
 
             Exit status 2 if there is a difference; --fail-on widened counts only what becomes allowed.
 
@@ -66,7 +69,9 @@ struct DiffCommand: ParsableCommand {
             if let only = Self.onlyNode(old, new) { images = (old.image(node: only), new.image(node: only)) }
         } else {
             let name = try commonNode(sides.0, sides.1)
-            let pair = (old: image(sides.0, name, beside: sides.1), new: image(sides.1, name, beside: sides.0))
+            let pair = (
+                old: try image(sides.0, name, beside: sides.1), new: try image(sides.1, name, beside: sides.0)
+            )
             matrices = (VerdictMatrix(image: pair.old), VerdictMatrix(image: pair.new))
             images = pair
         }
@@ -87,14 +92,14 @@ struct DiffCommand: ParsableCommand {
 
     private enum Side {
         case sources(SourceOptions.Sources)
-        case image(Image)
+        case bundle(NodeBundle)
         case live(LiveImage)
 
         /// What is for one node already.
         var image: Image? {
             switch self {
             case .sources: nil
-            case .image(let image): image
+            case .bundle(let bundle): bundle.image
             case .live(let live): live.image
             }
         }
@@ -105,7 +110,7 @@ struct DiffCommand: ParsableCommand {
             return .live(try place.onLiveImage { $1 })
         }
         if FileManager.default.fileExists(atPath: text) {
-            if text.hasSuffix(".weir") { return .image(try BundleFile.image(at: text, node: node.wanted)) }
+            if text.hasSuffix(".weir") { return .bundle(try BundleFile.bundle(at: text, node: node.wanted)) }
             return .sources(
                 try sources { reader, diagnostics in reader.read([text], diagnostics: &diagnostics) })
         }
@@ -152,16 +157,29 @@ struct DiffCommand: ParsableCommand {
         VerdictMatrix(policies: sources.policies, inventory: sources.inventory, options: sources.options)
     }
 
-    /// Beside the node's maps with what apply would add on the node.
-    private func image(_ side: Side, _ node: String, beside other: Side) -> Image {
-        let image =
-            switch side {
-            case .sources(let sources): sources.image(node: node)
-            case .image(let image): image
-            case .live(let live): live.image
-            }
+    /// Beside the node's maps it is what apply would make of it on the node.
+    private func image(_ side: Side, _ node: String, beside other: Side) throws -> Image {
+        let image = image(side, node)
         guard case .live(let live) = other else { return image }
-        return live.completing(image)
+        let sources: NodePolicy.Sources? =
+            switch side {
+            case .sources(let sources):
+                NodePolicy.Sources(
+                    policy: KeptPolicy(policies: sources.policies, options: sources.options),
+                    inventory: sources.inventory, clusterName: reading.meaning.clusterName)
+            case .bundle(let bundle): bundle.sourcesOrWarning()
+            case .live: nil
+            }
+        let present = try place.onNode { try NodeOperator(place.options()).image(image, from: sources) }
+        return live.completing(present)
+    }
+
+    private func image(_ side: Side, _ node: String) -> Image {
+        switch side {
+        case .sources(let sources): sources.image(node: node)
+        case .bundle(let bundle): bundle.image
+        case .live(let live): live.image
+        }
     }
 
     /// nil where there is not exactly one.

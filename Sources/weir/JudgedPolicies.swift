@@ -24,14 +24,7 @@ struct JudgedPolicies {
     /// A bundle: its sources where it has them, and for its own node the image that was signed. Sources that this weir
     /// cannot read are said, and the image answers alone.
     init(_ bundle: NodeBundle) {
-        let read: NodePolicy.Sources?
-        do { read = try bundle.readSources() } catch {
-            Terminal.complain(
-                "weir: warning: the bundle's sources cannot be read, so its maps answer alone: \(error); compile it again "
-                    + "with this weir")
-            read = nil
-        }
-        guard let sources = read else {
+        guard let sources = bundle.sourcesOrWarning() else {
             self.init(image: bundle.image)
             return
         }
@@ -68,5 +61,17 @@ struct JudgedPolicies {
         FlowExplainer(
             inventory, hostFirewall: hostFirewall, explainer: explainer, image: { image($0) },
             judge: { try EmulatorJudge(image: $0) })
+    }
+}
+
+extension NodeBundle {
+    /// What it was compiled from; sources that this weir cannot read are said, and are as good as none.
+    func sourcesOrWarning() -> NodePolicy.Sources? {
+        do { return try readSources() } catch {
+            Terminal.complain(
+                "weir: warning: the bundle's sources cannot be read, so its maps answer alone: \(error); compile it again "
+                    + "with this weir")
+            return nil
+        }
     }
 }

@@ -57,6 +57,17 @@ package final class BackgroundCommand {
     }
 }
 
+/// An executable that is built beside the bundle of the tests, which is the running process or is named in its arguments.
+package func builtExecutable(_ name: String = "weir") throws -> String {
+    var neighbours = CommandLine.arguments.filter { $0.contains(".xctest") }
+    if let own = try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe") { neighbours.append(own) }
+    let places = neighbours.map { URL(fileURLWithPath: $0).deletingLastPathComponent().appending(path: name).path }
+    guard let found = places.first(where: { FileManager.default.isExecutableFile(atPath: $0) }) else {
+        throw CommandFailure(description: "build the package first: nothing at \(places.joined(separator: ", "))")
+    }
+    return found
+}
+
 /// Whether kernel tests can run here. Where they must (`WEIR_REQUIRE_KERNEL=1`), they run and fail.
 package var kernelTestsAreWanted: Bool {
     ProcessInfo.processInfo.environment["WEIR_REQUIRE_KERNEL"] == "1"

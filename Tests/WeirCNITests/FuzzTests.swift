@@ -1,6 +1,7 @@
 import Foundation
 import Testing
 import WeirCNI
+import WeirJSON
 import WeirModel
 import WeirTestSupport
 
@@ -104,7 +105,7 @@ struct FuzzTests {
             ("{\"a\":1,\"a\":2}", "a second member 'a' at byte 8"), ("[01]", "unexpected character at byte 3"),
             ("\"\\x\"", "no such escape sequence at byte 2"), ("\"\\ud800\"", "no such escape sequence at byte 2"),
             ("{} {}", "unexpected character at byte 4"), ("\"\n\"", "unexpected character at byte 2"),
-            (String(repeating: "[", count: 65), "nested deeper than 64 levels at byte 65"),
+            (String(repeating: "[", count: 129), "nested deeper than 128 levels at byte 129"),
             ("nul", "unexpected character at byte 1"),
         ])
     func refused(_ text: String, _ reason: String) {

@@ -2,8 +2,8 @@ import Foundation
 import Testing
 
 /// A node in a network namespace of its own, with containers in others, on which a runtime chains weir after a plugin of
-/// Debian's. Everything is below one name; `remove` takes all of it away.
-struct CNINode: Sendable {
+/// Debian's. Everything is below one name.
+struct CNINode: Throwaway, Sendable {
     /// Ways to connect a container.
     enum Main: String, CaseIterable, Sendable, CustomTestStringConvertible {
         case bridge, ptp, macvlan
@@ -57,23 +57,13 @@ struct CNINode: Sendable {
         _ main: Main, version: String = "1.0.0", containers: Int = 2, weir: String? = "",
         _ body: (CNINode) async throws -> Void
     ) async throws {
-        try #require(geteuid() == 0, "run as root: WEIR_REQUIRE_KERNEL=1 is set")
         try #require(
             FileManager.default.isExecutableFile(atPath: "/usr/lib/cni/bridge"),
             "containernetworking-plugins is not installed: scripts/setup test")
-        try await Machine.mountBPFFileSystem()
-        let node = try CNINode(main, version: version, containers: containers, weir: weir)
-        do {
-            try await node.make()
-            try await body(node)
-        } catch {
-            await node.remove()
-            throw error
-        }
-        await node.remove()
+        try await CNINode(main, version: version, containers: containers, weir: weir).use(body)
     }
 
-    private func make() async throws {
+    func make() async throws {
         try await Machine.shell(
             """
             ip netns add \(name)
@@ -84,7 +74,7 @@ struct CNINode: Sendable {
             """)
     }
 
-    private func remove() async {
+    func remove() async {
         _ = try? await weir(["detach"])
         _ = try? await Weir.command([
             "/bin/bash", "-c",

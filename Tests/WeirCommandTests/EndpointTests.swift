@@ -61,6 +61,28 @@ struct EndpointTests {
         }
     }
 
+    @Test("diff beside live compares what apply would do: with the endpoints that were added here")
+    func difference() async throws {
+        try await LivingNode.use { node in
+            try #require(try await node.apply().status == 0)
+            try #require(try await node.add("db", 3, "--label", "app=db").status == 0)
+            let policies = "\(node.workspace.path)/policies.yaml"
+            let inventory = ["--inventory", "\(node.workspace.path)/inventory.yaml"]
+            let same = try await node.node.weir(["diff", "live", policies] + inventory)
+            #expect(same.status == 0, "\(same.output)\(same.errors)")
+            let bundle = "\(node.workspace.path)/same.weir"
+            let compiled = try await Weir.run(
+                ["compile", "--policies", policies] + inventory + ["--output", "bundle", "--output-file", bundle])
+            try #require(compiled.status == 0, "\(compiled.errors)")
+            #expect(try await node.node.weir(["diff", "live", bundle]).status == 0)
+            let open = try node.workspace.write(
+                LivingNode.policies.replacingOccurrences(of: "{app: db}", with: "{app: none}"), to: "open.yaml")
+            let widened = try await node.node.weir(["diff", "live", open] + inventory)
+            #expect(widened.status == 2)
+            #expect(widened.output.contains("shop/db"), "\(widened.output)")
+        }
+    }
+
     @Test("By process and by interface is as by namespace")
     func ways() async throws {
         try await LivingNode.use { node in

@@ -125,7 +125,7 @@ struct GuideTests {
             let list = try #require(Outcome.object(block.text), "line \(block.line)")
             let plugins = try #require(list["plugins"] as? [[String: Any]])
             var entry = try #require(plugins.last)
-            #expect(entry["type"] as? String == "weir")
+            #expect(entry["type"] as? String == "weir-cni")
             entry["name"] = list["name"]
             entry["cniVersion"] = list["cniVersion"]
             entry["disableCheck"] = true

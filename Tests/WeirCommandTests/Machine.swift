@@ -29,9 +29,31 @@ enum Machine {
     }
 }
 
+/// Something of this machine's that a test makes and takes away again, also where it throws.
+protocol Throwaway {
+    func make() async throws
+    /// Also what was only made in part.
+    func remove() async
+}
+
+extension Throwaway {
+    func use(_ body: (Self) async throws -> Void) async throws {
+        try #require(geteuid() == 0, "run as root: WEIR_REQUIRE_KERNEL=1 is set")
+        try await Machine.mountBPFFileSystem()
+        do {
+            try await make()
+            try await body(self)
+        } catch {
+            await remove()
+            throw error
+        }
+        await remove()
+    }
+}
+
 /// A node in network namespaces of its own, with the shop's four pods behind veth pairs, and a place for weir's
-/// pins and state. `remove` takes all of it away.
-struct ThrowawayNode: Sendable {
+/// pins and state.
+struct ThrowawayNode: Throwaway, Sendable {
     let name = "weircmd-\(ProcessInfo.processInfo.processIdentifier)-\(UInt32.random(in: 0..<1_000_000))"
     static let pods = [2, 3, 4, 5]
 
@@ -39,22 +61,9 @@ struct ThrowawayNode: Sendable {
     var stateDirectory: String { NSTemporaryDirectory() + name }
     var place: [String] { ["--pin-path", pinPath, "--state-dir", stateDirectory] }
 
-    /// Makes a node for the body, and removes it also where the body throws.
-    static func use(_ body: (ThrowawayNode) async throws -> Void) async throws {
-        try #require(geteuid() == 0, "run as root: WEIR_REQUIRE_KERNEL=1 is set")
-        try await Machine.mountBPFFileSystem()
-        let node = ThrowawayNode()
-        do {
-            try await node.make()
-            try await body(node)
-        } catch {
-            await node.remove()
-            throw error
-        }
-        await node.remove()
-    }
+    static func use(_ body: (ThrowawayNode) async throws -> Void) async throws { try await ThrowawayNode().use(body) }
 
-    private func make() async throws {
+    func make() async throws {
         try await Machine.shell(
             "ip netns add \(name)\n"
                 + Self.pods.map { pod in
@@ -71,7 +80,7 @@ struct ThrowawayNode: Sendable {
                 }.joined())
     }
 
-    private func remove() async {
+    func remove() async {
         _ = try? await weir(["detach"])
         let namespaces = Self.pods.map { "\(name)-\($0)" } + [name]
         _ = try? await Weir.command([

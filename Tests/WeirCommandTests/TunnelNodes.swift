@@ -2,10 +2,10 @@ import Foundation
 import TestNetwork
 import Testing
 
-/// Two nodes, `node-a` and `node-b`, on one wire, for the commands of `weir wireguard`. `remove` takes them away.
+/// Two nodes, `node-a` and `node-b`, on one wire, for the commands of `weir wireguard`.
 ///
 /// Everything that a command of theirs prints is kept, and must hold no key that is secret.
-final class TunnelNodes {
+final class TunnelNodes: Throwaway {
     static let names = ["node-a", "node-b"]
 
     private let base = "weirwg-\(ProcessInfo.processInfo.processIdentifier)-\(UInt32.random(in: 0..<1_000_000))"
@@ -15,19 +15,11 @@ final class TunnelNodes {
     var keys: [String: String] = [:]
     var nextKeys: [String: String] = [:]
 
-    /// Makes the nodes for the body, and removes them also where the body throws.
     static func use(_ body: (TunnelNodes) async throws -> Void) async throws {
-        try #require(geteuid() == 0, "run as root: WEIR_REQUIRE_KERNEL=1 is set")
-        let nodes = TunnelNodes()
-        do {
-            try nodes.make()
+        try await TunnelNodes().use { nodes in
             try await body(nodes)
             try nodes.requireSecrecy()
-        } catch {
-            nodes.remove()
-            throw error
         }
-        nodes.remove()
     }
 
     func namespace(_ node: String) -> String { "\(base)-\(node)" }
@@ -36,7 +28,7 @@ final class TunnelNodes {
     private func sockets(_ node: String) -> String { "\(directory)/\(node)/sockets" }
     var inventoryPath: String { "\(directory)/inventory.yaml" }
 
-    private func make() throws {
+    func make() throws {
         for (number, node) in Self.names.enumerated() {
             try FileManager.default.createDirectory(atPath: sockets(node), withIntermediateDirectories: true)
             try run("ip", "netns", "add", namespace(node))
@@ -53,7 +45,7 @@ final class TunnelNodes {
         }
     }
 
-    private func remove() {
+    func remove() {
         for device in devices { device.stop() }
         for node in Self.names { _ = try? attempt(["ip", "netns", "del", namespace(node)]) }
         _ = try? attempt(["rm", "-rf", directory])

@@ -1,4 +1,5 @@
 import Foundation
+import TestNetwork
 import Subprocess
 import SystemPackage
 
@@ -29,19 +30,7 @@ struct Outcome {
 
 /// The built executable, run as a user would.
 enum Weir {
-    struct NotBuilt: Error, CustomStringConvertible {
-        var places: [String]
-        var description: String { "no executable 'weir' in \(places.joined(separator: ", ")): build the package first" }
-    }
-
-    /// It lies beside the bundle of these tests, which is the running process, or is named in its arguments.
-    static let executable: Result<String, NotBuilt> = {
-        var places = (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")).map { [$0] } ?? []
-        places += CommandLine.arguments.filter { $0.contains(".xctest") }
-        places = places.map { URL(fileURLWithPath: $0).deletingLastPathComponent().path }
-        let found = places.map { $0 + "/weir" }.first { FileManager.default.isExecutableFile(atPath: $0) }
-        return found.map { .success($0) } ?? .failure(NotBuilt(places: places))
-    }()
+    static let executable = Result { try builtExecutable() }
 
     /// Where the package is: relative paths of tests start here, as they do in README.md.
     static let package = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()

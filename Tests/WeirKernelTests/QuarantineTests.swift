@@ -1,5 +1,6 @@
 import CLibbpf
 import Foundation
+import LoaderBed
 import TestNetwork
 import Testing
 import WeirABI
@@ -70,15 +71,11 @@ struct QuarantineTests {
     }
 
     @Test("it outlives the process that imposed it and goes with the interface", arguments: AttachKind.allCases)
-    func outlives(kind: AttachKind) async throws {
+    func outlives(kind: AttachKind) throws {
         let bed = try QuarantineBed()
         if kind == .clsact { _ = try bed.topology.onNode { try ClassicFilter.createQdisc(interface: bed.interface) } }
-        await #expect(processExitsWith: .success) {
-            [node = bed.topology.node as String, interface = bed.interface as UInt32, kind = kind as AttachKind] in
-            try NetworkNamespace(path: "/run/netns/\(node)").run {
-                try Quarantine.impose(on: interface, kind: kind)
-            }
-        }
+        let errand = Errand.impose(interface: bed.interface, node: bed.topology.node, kind: kind)
+        #expect(try errand.send() == 0)
         #expect(try bed.passed() == .nothing)
         let programs = try Direction.allCases.map { direction in
             try #require(kind == .tcx ? try bed.chain(direction).first : try bed.filter(direction))

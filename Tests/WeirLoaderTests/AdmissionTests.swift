@@ -1,20 +1,11 @@
 import Foundation
+import LoaderBed
 import TestNetwork
 import Testing
 import WeirABI
 import WeirBundle
 import WeirImage
 import WeirLoader
-
-extension Image {
-    /// As the file that `weir apply --bundle` takes.
-    var bundled: Data {
-        Data(
-            NodeBundle(
-                image: self, provenance: Provenance(weir: "test", abi: UInt32(WEIR_ABI_VERSION), node: node)
-            ).sealed().bytes)
-    }
-}
 
 @Suite("Which bundle was the newest", .serialized, .enabled(if: kernelTestsAreWanted))
 struct AdmissionTests {

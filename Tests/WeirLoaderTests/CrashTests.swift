@@ -1,4 +1,5 @@
 import Foundation
+import LoaderBed
 import TestNetwork
 import Testing
 import WeirKernel
@@ -10,6 +11,8 @@ struct CrashTests {
     private static let first = HandmadeImage.make(port: 80, pods: [2, 3])
     /// Comes with an endpoint and goes without another, so that attachments change as well.
     private static let second = HandmadeImage.make(port: 81, pods: [3, 4])
+    private static let killedFirst = Errand.Policy.handmade(port: 80, pods: [2, 3])
+    private static let killedSecond = Errand.Policy.handmade(port: 81, pods: [3, 4])
 
     private static let steps = ApplyStep.allCases.filter { ![.written, .advanced].contains($0) }
 
@@ -27,22 +30,12 @@ struct CrashTests {
         return try [80, 81].filter { try topology.connect(from: 0, "10.7.0.3", $0) }
     }
 
-    /// Ends an apply with SIGKILL in another process when it reports the step.
-    private func kill(_ place: LoaderFixture.Place, isFirst: Bool, at step: ApplyStep) async {
-        await #expect(processExitsWith: .signal(SIGKILL)) {
-            [place = place as LoaderFixture.Place, isFirst = isFirst as Bool, name = step.rawValue as String] in
-            _ = try place.apply(isFirst ? CrashTests.first : CrashTests.second) { reported in
-                if reported.rawValue == name { raise(SIGKILL) }
-            }
-        }
-    }
-
     @Test(
         "a first apply killed at any step leaves the node open or enforcing, and the next completes it",
         arguments: steps)
-    func killedFirst(step: ApplyStep) async throws {
+    func killedFirst(step: ApplyStep) throws {
         let fixture = try LoaderFixture(.tcx)
-        await kill(fixture.place, isFirst: true, at: step)
+        #expect(try Errand.apply(Self.killedFirst, on: fixture.place, until: .init(step)).send() == 128 + SIGKILL)
         #expect(try openPorts(fixture.topology) == (Self.isAfter(step) ? [80] : [80, 81]))
         _ = try fixture.place.apply(Self.first)
         #expect(try openPorts(fixture.topology) == [80])
@@ -54,10 +47,10 @@ struct CrashTests {
     @Test(
         "an apply killed at any step finds the node before or after, and the next completes it",
         arguments: [AttachMode.tcx, .clsact], steps)
-    func killed(mode: AttachMode, step: ApplyStep) async throws {
+    func killed(mode: AttachMode, step: ApplyStep) throws {
         let fixture = try LoaderFixture(mode, pods: [2, 3, 4])
         _ = try fixture.place.apply(Self.first)
-        await kill(fixture.place, isFirst: false, at: step)
+        #expect(try Errand.apply(Self.killedSecond, on: fixture.place, until: .init(step)).send() == 128 + SIGKILL)
         #expect(try openPorts(fixture.topology) == (Self.isAfter(step) ? [81] : [80]))
         _ = try fixture.place.apply(Self.second)
         #expect(try openPorts(fixture.topology) == [81])

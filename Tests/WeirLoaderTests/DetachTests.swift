@@ -1,5 +1,6 @@
 import CLibbpf
 import Foundation
+import LoaderBed
 import TestNetwork
 import Testing
 import WeirKernel

@@ -1,4 +1,5 @@
 import Foundation
+import LoaderBed
 import TestNetwork
 import Testing
 import WeirLoader
@@ -161,11 +162,6 @@ final class EndpointFaultNode {
 
 @Suite("An endpoint that comes or goes, whose run fails or is killed", .serialized, .enabled(if: kernelTestsAreWanted))
 struct EndpointFaultTests {
-    private static let environment = ProcessInfo.processInfo.environment
-    private static let sampleSize =
-        environment["WEIR_FAULTS"].map { $0 == "all" ? Int.max / 2 : Int($0) ?? 0 } ?? 9
-    private static let seed = environment["WEIR_TEST_SEED"].flatMap { UInt64($0) } ?? 20_261_122
-
     @Test(
         "kill -9 at one call: once it is denied nothing forbidden passes, and the next run completes it",
         arguments: EndpointFaultNode.Kind.allCases, [AttachMode.tcx, .clsact])
@@ -180,16 +176,7 @@ struct EndpointFaultTests {
         try check(node, node.calls.flatMap { call in ["ENOMEM", "EPERM"].map { (call, TracedRun.Fault.error($0)) } })
     }
 
-    private func check(_ node: EndpointFaultNode, _ faults: [(TracedRun.Call, TracedRun.Fault)]) throws {
-        var faults = faults
-        var generator = SeededGenerator(seed: Self.seed)
-        faults.shuffle(using: &generator)
-        // Calls that change something are where it matters, and the fewest.
-        let changes = faults.filter { $0.0.isChange }.prefix(Self.sampleSize * 2 / 3)
-        faults = Array(changes) + faults.filter { !$0.0.isChange }.prefix(Self.sampleSize - changes.count)
-        for (call, fault) in faults {
-            let problems = try node.problems(of: fault, at: call)
-            #expect(problems.isEmpty, "WEIR_TEST_SEED=\(Self.seed)\n\(problems.joined(separator: "\n"))")
-        }
+    private func check(_ node: EndpointFaultNode, _ faults: [FaultSample.Fault]) throws {
+        try FaultSample.check(faults, seed: 20_261_122) { try node.problems(of: $1, at: $0) }
     }
 }

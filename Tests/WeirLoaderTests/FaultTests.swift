@@ -8,17 +8,12 @@ import WeirTestSupport
 /// `WEIR_TEST_SEED` draws another sample.
 @Suite("A run whose system calls fail", .serialized, .enabled(if: kernelTestsAreWanted))
 struct FaultTests {
-    private static let environment = ProcessInfo.processInfo.environment
-    /// Of each scenario; `WEIR_FAULTS` is another number, or `all`.
-    private static let sampleSize =
-        environment["WEIR_FAULTS"].map { $0 == "all" ? Int.max / 2 : Int($0) ?? 0 } ?? 9
-    private static let seed = environment["WEIR_TEST_SEED"].flatMap { UInt64($0) } ?? 20_261_121
-    private static let errors = ["ENOMEM", "EPERM", "E2BIG", "EBUSY", "EINTR"]
-
     @Test("one call fails: one error and the old policy, or the new one", arguments: FaultScenario.all)
     func failing(scenario: FaultScenario) throws {
         let node = try FaultNode(scenario)
-        let pairs = node.calls.flatMap { call in Self.errors.map { (call, TracedRun.Fault.error($0)) } }
+        let pairs = node.calls.flatMap { call in
+            ["ENOMEM", "EPERM", "E2BIG", "EBUSY", "EINTR"].map { (call, TracedRun.Fault.error($0)) }
+        }
         try check(node, pairs)
     }
 
@@ -30,16 +25,7 @@ struct FaultTests {
         try check(node, node.calls.map { ($0, .kill) })
     }
 
-    private func check(_ node: FaultNode, _ faults: [(TracedRun.Call, TracedRun.Fault)]) throws {
-        var faults = faults
-        var generator = SeededGenerator(seed: Self.seed)
-        faults.shuffle(using: &generator)
-        // Calls that change something are where it matters, and the fewest.
-        let changes = faults.filter { $0.0.isChange }.prefix(Self.sampleSize * 2 / 3)
-        faults = Array(changes) + faults.filter { !$0.0.isChange }.prefix(Self.sampleSize - changes.count)
-        for (call, fault) in faults {
-            let problems = try node.problems(of: fault, at: call)
-            #expect(problems.isEmpty, "WEIR_TEST_SEED=\(Self.seed)\n\(problems.joined(separator: "\n"))")
-        }
+    private func check(_ node: FaultNode, _ faults: [FaultSample.Fault]) throws {
+        try FaultSample.check(faults, seed: 20_261_121) { try node.problems(of: $1, at: $0) }
     }
 }

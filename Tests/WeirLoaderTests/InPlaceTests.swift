@@ -1,4 +1,5 @@
 import Foundation
+import LoaderBed
 import TestNetwork
 import Testing
 import WeirKernel
@@ -274,7 +275,7 @@ struct InPlaceTests {
     @Test(
         "killed at any step, nobody is let in whom neither policy lets in, and the next apply completes it",
         arguments: moments)
-    func killed(step: ApplyStep, time: Int) async throws {
+    func killed(step: ApplyStep, time: Int) throws {
         let fixture = try LoaderFixture(pods: Self.pods)
         let (topology, place) = (fixture.topology, fixture.place)
         let servers = try Servers(topology)
@@ -284,14 +285,8 @@ struct InPlaceTests {
         _ = try place.apply(first)
         _ = try place.apply(Self.before())
         #expect(try Self.echoes(topology, from: 0, port: 80, sourcePort: 5555))
-        await #expect(processExitsWith: .signal(SIGKILL)) {
-            [place = place as LoaderFixture.Place, name = step.rawValue as String, time = time as Int] in
-            var seen = 0
-            _ = try place.apply(InPlaceTests.after()) { reported in
-                if reported.rawValue == name { seen += 1 }
-                if seen == time { raise(SIGKILL) }
-            }
-        }
+        let errand = Errand.apply(.cluster(Self.after()), on: place, until: .init(step, time: time))
+        #expect(try errand.send() == 128 + SIGKILL)
         #expect(try topology.connect(from: 2, "10.7.0.3", 80), "nobody changed pod 4")
         #expect(try !topology.connect(from: 3, "10.7.0.3", 81))
         _ = try place.apply(Self.after())

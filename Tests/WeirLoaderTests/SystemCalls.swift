@@ -1,4 +1,5 @@
 import Foundation
+import LoaderBed
 import TestNetwork
 
 /// A run of the built executable under strace, which makes one of its system calls fail or kills it there. The product
@@ -96,15 +97,4 @@ struct TracedRun {
         let (status, errors) = try attempt(["sh", "-c", "\"$@\" >/dev/null; exit $?", "sh"] + words)
         return TracedRun(status: status, errors: errors)
     }
-}
-
-/// The executable `weir`, which is built beside the tests.
-func builtExecutable() throws -> String {
-    var neighbours = CommandLine.arguments.filter { $0.contains(".xctest") }
-    if let own = try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe") { neighbours.append(own) }
-    let places = neighbours.map { URL(fileURLWithPath: $0).deletingLastPathComponent().appending(path: "weir").path }
-    guard let found = places.first(where: { FileManager.default.isExecutableFile(atPath: $0) }) else {
-        throw CommandFailure(description: "no executable at \(places.joined(separator: ", "))")
-    }
-    return found
 }

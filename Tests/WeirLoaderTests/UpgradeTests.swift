@@ -1,4 +1,5 @@
 import Foundation
+import LoaderBed
 import TestNetwork
 import Testing
 import WeirKernel

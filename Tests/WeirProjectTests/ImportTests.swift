@@ -42,8 +42,9 @@ struct ImportTests {
         let imports = try Self.imports()
         let node: Set = ["WeirKernel", "WeirNetlink", "WeirLoader", "CLibbpf", "CLibnl", "Glibc", "SystemPackage"]
         let pure = [
-            "WeirDiagnostics", "WeirModel", "WeirPolicy", "WeirInventory", "WeirMaps", "WeirImage", "WeirCompiler",
-            "WeirLint", "WeirDiff", "WeirCNI", "WeirFlow", "WeirEmulator", "WeirExpectation", "WeirExplain",
+            "WeirDiagnostics", "WeirJSON", "WeirModel", "WeirPolicy", "WeirInventory", "WeirMaps", "WeirImage",
+            "WeirCompiler", "WeirLint", "WeirDiff", "WeirCNI", "WeirFlow", "WeirEmulator", "WeirExpectation",
+            "WeirExplain",
             "WeirInspect",
         ]
         for target in pure {

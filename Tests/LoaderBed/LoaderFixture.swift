@@ -1,25 +1,37 @@
-import Foundation
-import TestNetwork
-import WeirImage
-import WeirKernel
-import WeirLoader
-import WeirModel
-import WeirNetlink
+package import Foundation
+package import TestNetwork
+internal import WeirABI
+internal import WeirBundle
+package import WeirImage
+internal import WeirKernel
+package import WeirLoader
+internal import WeirModel
+internal import WeirNetlink
+
+extension Image {
+    /// As the file that `weir apply --bundle` takes.
+    package var bundled: Data {
+        Data(
+            NodeBundle(
+                image: self, provenance: Provenance(weir: "test", abi: UInt32(WEIR_ABI_VERSION), node: node)
+            ).sealed().bytes)
+    }
+}
 
 /// A loader with pins, state and network of its own. What it leaves behind is removed with it.
-final class LoaderFixture {
-    let topology: Topology
-    let place: Place
+package final class LoaderFixture {
+    package let topology: Topology
+    package let place: Place
 
     /// Enough to make the same loader in another process.
-    struct Place: Codable, Sendable {
-        var node: String
-        var attachMode: String
+    package struct Place: Codable, Sendable {
+        package var node: String
+        package var attachMode: String
 
-        var pinPath: String { "/sys/fs/bpf/\(node)" }
-        var stateDirectory: String { "/tmp/\(node)" }
+        package var pinPath: String { "/sys/fs/bpf/\(node)" }
+        package var stateDirectory: String { "/tmp/\(node)" }
 
-        func loader(
+        package func loader(
             _ adjust: (inout Loader.Options) -> Void = { _ in }, object: [UInt8] = EmbeddedObject.bytes
         ) -> Loader {
             var options = Loader.Options()
@@ -31,24 +43,24 @@ final class LoaderFixture {
             return Loader(options: options, object: object)
         }
 
-        func onNode<Value>(_ body: () throws -> Value) throws -> Value {
+        package func onNode<Value>(_ body: () throws -> Value) throws -> Value {
             try NetworkNamespace(path: "/run/netns/\(node)").run(body)
         }
 
-        func apply(
+        package func apply(
             _ image: Image, onStep: (ApplyStep) throws -> Void = { _ in }
         ) throws -> Loader.Outcome {
             let order = ApplyOrder(image: image, bundle: RestorableBundle(bytes: Array(image.bundled)))
             return try onNode { try loader().session { try $0.apply(order, onStep: onStep) } }
         }
 
-        func status() throws -> NodeStatus? { try onNode { try loader().status() } }
+        package func status() throws -> NodeStatus? { try onNode { try loader().status() } }
 
         @discardableResult
-        func detach() throws -> Loader.DetachOutcome { try onNode { try loader().detach() } }
+        package func detach() throws -> Loader.DetachOutcome { try onNode { try loader().detach() } }
     }
 
-    init(_ mode: AttachMode = .automatic, pods: [Int] = [2, 3]) throws {
+    package init(_ mode: AttachMode = .automatic, pods: [Int] = [2, 3]) throws {
         try mountBPFFileSystem()
         topology = try Topology(pods: pods)
         place = Place(node: topology.node, attachMode: mode.rawValue)
@@ -62,7 +74,7 @@ final class LoaderFixture {
     }
 
     /// Everything a set of weir can leave on the node, as text: nothing when it never was there.
-    func traces() throws -> [String] {
+    package func traces() throws -> [String] {
         var traces: [String] = []
         for path in [place.pinPath, place.pinPath + "-new"] where FileManager.default.fileExists(atPath: path) {
             traces.append(path)
@@ -83,7 +95,7 @@ final class LoaderFixture {
     }
 
     /// The interfaces with any BPF program of anybody, `veth-2/ingress`, sorted.
-    func attached() throws -> [String] {
+    package func attached() throws -> [String] {
         try topology.onNode {
             var attached: [String] = []
             for interface in try Netlink().interfaces() {
@@ -98,7 +110,7 @@ final class LoaderFixture {
     }
 
     /// How many links are pinned.
-    func linkCount() throws -> Int {
+    package func linkCount() throws -> Int {
         ((try? FileManager.default.contentsOfDirectory(atPath: place.pinPath + "/links")) ?? []).count
     }
 }

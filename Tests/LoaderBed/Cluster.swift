@@ -1,27 +1,34 @@
-import WeirCompiler
-import WeirDiagnostics
-import WeirImage
-import WeirLoader
-import WeirModel
+internal import WeirCompiler
+internal import WeirDiagnostics
+package import WeirImage
+package import WeirLoader
+package import WeirModel
 
 /// Pods behind the interfaces of a `Topology`, and a policy about their roles: `db` accepts port 80 and echo requests from
 /// `web` and port 81 from `ops`; what is `caged` reaches nobody. Remote pods of every role give every role a group.
-struct Cluster: Codable, Sendable {
-    struct Pod: Codable, Sendable {
-        var name: String
-        var role: String
+package struct Cluster: Codable, Sendable {
+    package struct Pod: Codable, Sendable {
+        package var name: String
+        package var role: String
         /// The last part of its addresses.
-        var address: Int
+        package var address: Int
         /// The number of its interface; nil is another node's.
-        var interface: Int?
+        package var interface: Int?
+
+        package init(name: String, role: String, address: Int, interface: Int?) {
+            self.name = name
+            self.role = role
+            self.address = address
+            self.interface = interface
+        }
     }
 
     /// Which port `web` may reach.
-    var webPort: UInt16 = 80
-    var pods: [Pod] = []
+    package var webPort: UInt16 = 80
+    package var pods: [Pod] = []
 
     /// Pod 3 is a `db`; the others are as they say.
-    init(_ roles: [Int: String]) {
+    package init(_ roles: [Int: String]) {
         for (number, role) in [3: "db"].merging(roles, uniquingKeysWith: { $1 }).sorted(by: { $0.key < $1.key }) {
             add(number, role)
         }
@@ -32,17 +39,17 @@ struct Cluster: Codable, Sendable {
         pods.append(Pod(name: "pod-9", role: "caged", address: 9, interface: 9))
     }
 
-    mutating func add(_ number: Int, _ role: String) {
+    package mutating func add(_ number: Int, _ role: String) {
         pods.append(Pod(name: "pod-\(number)", role: role, address: number, interface: number))
     }
 
-    mutating func remove(_ number: Int) { pods.removeAll { $0.interface == number } }
+    package mutating func remove(_ number: Int) { pods.removeAll { $0.interface == number } }
 
-    mutating func relabel(_ number: Int, _ role: String) {
+    package mutating func relabel(_ number: Int, _ role: String) {
         for index in pods.indices where pods[index].interface == number { pods[index].role = role }
     }
 
-    var inventory: Inventory {
+    package var inventory: Inventory {
         let place = SourceLocation(path: "inventory.yaml", line: 1, column: 1)
         func node(_ name: String) -> Node {
             Node(
@@ -60,7 +67,7 @@ struct Cluster: Codable, Sendable {
             }, nodes: [node("node"), node("far")])
     }
 
-    var policies: PolicySet {
+    package var policies: PolicySet {
         func origin(_ name: String, _ section: String?, _ index: Int) -> RuleOrigin {
             RuleOrigin(
                 kind: .ciliumNetworkPolicy, namespace: "shop", name: name, spec: 0, section: section, index: index,
@@ -86,9 +93,9 @@ struct Cluster: Codable, Sendable {
         ])
     }
 
-    var image: Image { Compiler.compile(policies: policies, inventory: inventory, node: "node") }
+    package var image: Image { Compiler.compile(policies: policies, inventory: inventory, node: "node") }
 
-    func source() throws -> PolicySource {
+    package func source() throws -> PolicySource {
         let inventory = inventory
         return PolicySource(bytes: try KeptPolicy(policies: policies, options: PolicyOptions()).encoded()) { bytes in
             try KeptPolicy(decoding: bytes).image(inventory, node: "node")
@@ -98,15 +105,15 @@ struct Cluster: Codable, Sendable {
 
 extension LoaderFixture.Place {
     /// As the command does it: with the policies, so that the other slot can follow.
-    func apply(_ cluster: Cluster, onStep: (ApplyStep) throws -> Void = { _ in }) throws -> Loader.Outcome {
+    package func apply(_ cluster: Cluster, onStep: (ApplyStep) throws -> Void = { _ in }) throws -> Loader.Outcome {
         let source = try cluster.source()
         return try onNode { try loader().apply(cluster.image, policy: source, onStep: onStep) }
     }
 
-    func plan(_ cluster: Cluster) throws -> Plan {
+    package func plan(_ cluster: Cluster) throws -> Plan {
         let source = try cluster.source()
         return try onNode { try loader().plan(cluster.image, policy: source) }
     }
 
-    func rollback() throws -> Loader.RollbackOutcome { try onNode { try loader().rollback() } }
+    package func rollback() throws -> Loader.RollbackOutcome { try onNode { try loader().rollback() } }
 }

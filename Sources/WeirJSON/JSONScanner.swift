@@ -1,27 +1,39 @@
+/// A text is not JSON.
+package struct JSONError: Error, Hashable, Sendable, CustomStringConvertible {
+    package var reason: String
+    /// Bytes before the place.
+    package var offset: Int
+    /// Arrays and objects are within each other beyond what is read.
+    package var isTooDeep = false
+
+    package var description: String { "\(reason) at byte \(offset + 1)" }
+}
+
 /// Reads JSON (RFC 8259) from front to back without building a tree. Every byte is checked.
 ///
 /// A flow list has thousands of small objects of which five fields matter; a general decoder spends ten times
 /// as long on each line as judging it takes.
-struct JSONScanner {
+package struct JSONScanner {
     /// Arrays and objects within each other; beyond this the text is refused, so that the stack is bounded.
-    static let maximumDepth = 128
+    package static let maximumDepth = 128
 
-    struct Text {
+    package struct Text {
         /// Between the quotation marks.
         var range: Range<Int>
         var hasEscapes: Bool
+
+        /// Of the first quotation mark.
+        var start: Int { range.lowerBound - 1 }
     }
 
     private let bytes: [UInt8]
-    private(set) var index = 0
+    private var index = 0
 
     /// - Parameter bytes: valid UTF-8.
-    init(_ bytes: [UInt8]) { self.bytes = bytes }
-
-    var isAtEnd: Bool { index == bytes.count }
+    package init(_ bytes: [UInt8]) { self.bytes = bytes }
 
     /// The next byte, after white space; nil at the end.
-    mutating func peek() -> UInt8? {
+    package mutating func peek() -> UInt8? {
         while index < bytes.count {
             switch bytes[index] {
             case 0x20, 0x09, 0x0a, 0x0d: index += 1
@@ -37,16 +49,18 @@ struct JSONScanner {
         return true
     }
 
-    mutating func expect(_ byte: UInt8) throws(FlowError) {
+    mutating func expect(_ byte: UInt8) throws(JSONError) {
         guard take(byte) else { throw unexpected() }
     }
 
-    func unexpected() -> FlowError { FlowError("not a JSON object", column: index + 1) }
+    package func unexpected() -> JSONError {
+        JSONError(reason: index < bytes.count ? "unexpected character" : "unexpected end", offset: index)
+    }
 
     /// The members of an object; `member` is called after each colon and reads the value.
-    mutating func object(
-        _ member: (inout JSONScanner, Text) throws(FlowError) -> Void
-    ) throws(FlowError) -> (isEmpty: Bool, closingBrace: Int) {
+    package mutating func object(
+        _ member: (inout JSONScanner, Text) throws(JSONError) -> Void
+    ) throws(JSONError) -> (isEmpty: Bool, closingBrace: Int) {
         try expect(UInt8(ascii: "{"))
         if take(UInt8(ascii: "}")) { return (true, index - 1) }
         repeat {
@@ -58,19 +72,28 @@ struct JSONScanner {
         return (false, index - 1)
     }
 
-    mutating func skipValue(depth: Int = 1) throws(FlowError) {
+    /// The elements of an array; `element` reads each.
+    mutating func array(_ element: (inout JSONScanner) throws(JSONError) -> Void) throws(JSONError) {
+        try expect(UInt8(ascii: "["))
+        if take(UInt8(ascii: "]")) { return }
+        repeat { try element(&self) } while take(UInt8(ascii: ","))
+        try expect(UInt8(ascii: "]"))
+    }
+
+    func requireDepth(_ depth: Int) throws(JSONError) {
         guard depth <= Self.maximumDepth else {
-            throw FlowError("nested deeper than \(Self.maximumDepth) levels", column: index + 1)
+            throw JSONError(
+                reason: "nested deeper than \(Self.maximumDepth) levels", offset: index, isTooDeep: true)
         }
+    }
+
+    package mutating func skipValue(depth: Int = 1) throws(JSONError) {
+        try requireDepth(depth)
         switch peek() {
         case UInt8(ascii: "\""): _ = try text()
         case UInt8(ascii: "{"):
-            _ = try object { scanner, _ throws(FlowError) in try scanner.skipValue(depth: depth + 1) }
-        case UInt8(ascii: "["):
-            index += 1
-            if take(UInt8(ascii: "]")) { return }
-            repeat { try skipValue(depth: depth + 1) } while take(UInt8(ascii: ","))
-            try expect(UInt8(ascii: "]"))
+            _ = try object { scanner, _ throws(JSONError) in try scanner.skipValue(depth: depth + 1) }
+        case UInt8(ascii: "["): try array { scanner throws(JSONError) in try scanner.skipValue(depth: depth + 1) }
         case UInt8(ascii: "t"): try word("true")
         case UInt8(ascii: "f"): try word("false")
         case UInt8(ascii: "n"): try word("null")
@@ -78,13 +101,13 @@ struct JSONScanner {
         }
     }
 
-    private mutating func word(_ word: String) throws(FlowError) {
+    mutating func word(_ word: String) throws(JSONError) {
         guard bytes[index...].starts(with: word.utf8) else { throw unexpected() }
         index += word.utf8.count
     }
 
     /// Its text; no leading zeros, no plus sign.
-    mutating func number() throws(FlowError) -> Substring {
+    package mutating func number() throws(JSONError) -> Substring {
         _ = peek()
         let start = index
         takeRaw(UInt8(ascii: "-"))
@@ -104,13 +127,13 @@ struct JSONScanner {
         return true
     }
 
-    private mutating func digits() throws(FlowError) {
+    private mutating func digits() throws(JSONError) {
         let start = index
         while index < bytes.count, UInt8(ascii: "0")...UInt8(ascii: "9") ~= bytes[index] { index += 1 }
         guard index > start else { throw unexpected() }
     }
 
-    mutating func text() throws(FlowError) -> Text {
+    package mutating func text() throws(JSONError) -> Text {
         try expect(UInt8(ascii: "\""))
         let start = index
         var hasEscapes = false
@@ -129,7 +152,7 @@ struct JSONScanner {
         throw unexpected()
     }
 
-    private mutating func escape() throws(FlowError) -> Unicode.Scalar {
+    private mutating func escape() throws(JSONError) -> Unicode.Scalar {
         let start = index
         index += 1
         guard index < bytes.count else { throw unexpected() }
@@ -154,14 +177,12 @@ struct JSONScanner {
                     return scalar
                 }
             }
-            fallthrough
-        default:
-            index = start
-            throw unexpected()
+        default: break
         }
+        throw JSONError(reason: "no such escape sequence", offset: start)
     }
 
-    private mutating func hexadecimal() throws(FlowError) -> UInt32 {
+    private mutating func hexadecimal() throws(JSONError) -> UInt32 {
         guard bytes.count - index >= 4 else { throw unexpected() }
         var value: UInt32 = 0
         for byte in bytes[index..<index + 4] {
@@ -179,7 +200,7 @@ struct JSONScanner {
     }
 
     /// What a text says, escapes resolved.
-    func string(_ text: Text) throws(FlowError) -> String {
+    package func string(_ text: Text) throws(JSONError) -> String {
         guard text.hasEscapes else { return String(decoding: bytes[text.range], as: UTF8.self) }
         var scanner = self
         scanner.index = text.range.lowerBound

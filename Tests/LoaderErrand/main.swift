@@ -1,0 +1,3 @@
+import LoaderBed
+
+try Errand.run(CommandLine.arguments[1])
