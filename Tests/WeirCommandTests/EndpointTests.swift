@@ -83,6 +83,24 @@ struct EndpointTests {
         }
     }
 
+    @Test("An endpoint with an address of one family is judged in that family and has no business in the other")
+    func oneFamily() async throws {
+        try await LivingNode.use { node in
+            try #require(try await node.apply().status == 0)
+            try await Machine.shell("ip -n \(node.namespace(3)) addr del 10.7.0.3/32 dev eth0")
+            let added = try await node.add("db", 3, "--label", "app=db", "--output", "json")
+            try #require(added.status == 0, "\(added.errors)")
+            #expect(added.object?["addresses"] as? [String] == ["fd07::3"])
+            try #require(try await node.add("api", 2, "--label", "app=api").status == 0)
+            // Back again, which nobody told weir.
+            try await Machine.shell(
+                "ip -n \(node.namespace(3)) addr add 10.7.0.3/32 dev eth0\n" + node.routes(3))
+            #expect(try await node.reached() == LivingNode.all([2, 4, 5]).union(["2=3", "3=2", "3=4", "3=5"]))
+            try await node.succeed("endpoint", "remove", "shop/db", "--open")
+            #expect(try await node.reached() == LivingNode.all())
+        }
+    }
+
     @Test("By process and by interface is as by namespace")
     func ways() async throws {
         try await LivingNode.use { node in

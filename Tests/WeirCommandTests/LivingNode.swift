@@ -59,7 +59,7 @@ struct LivingNode {
     }
 
     /// From the pod to the node, and from the node to the pod.
-    private func routes(_ pod: Int) -> String {
+    func routes(_ pod: Int) -> String {
         """
         ip -n \(node.name) addr replace 10.7.0.1/32 dev veth-\(pod)
         ip -n \(node.name) addr replace fd07::1/128 dev veth-\(pod) nodad

@@ -193,6 +193,35 @@ struct RestoreTests {
         }
     }
 
+    @Test("The host firewall comes back on the device that it was applied to, and on no other")
+    func devices() async throws {
+        try await LivingNode.use { node in
+            let policies = """
+
+                ---
+                apiVersion: cilium.io/v2
+                kind: CiliumClusterwideNetworkPolicy
+                metadata: {name: nodes}
+                spec:
+                  nodeSelector: {}
+                  ingress: [{fromEntities: [all], toPorts: [{ports: [{port: "9", protocol: TCP}]}]}]
+                """
+            try node.workspace.write(LivingNode.policies + policies, to: "policies.yaml")
+            let apply = try await node.apply(
+                "--host-firewall", "--devices", "veth-5", "--force", inventory: Self.inventory)
+            try #require(apply.status == 0, "\(apply.errors)")
+            // Of the node itself, by way of the device and of a pod's interface.
+            func connections() async throws -> [Bool] {
+                [try await node.connects(5, 1, 9), try await node.connects(5, 1, 7), try await node.connects(4, 1, 7)]
+            }
+            #expect(try await connections() == [true, false, true])
+            try await forgetPins(node)
+            #expect(try await connections() == [true, true, true])
+            try await node.succeed("restore")
+            #expect(try await connections() == [true, false, true])
+        }
+    }
+
     @Test("A policy that nobody confirmed is not restored; after a rollback the earlier one is")
     func unconfirmed() async throws {
         try await use { node in
