@@ -5,14 +5,6 @@ import WeirBench
 
 @Suite("scripts/bench --quick", .serialized, .enabled(if: kernelTestsAreWanted))
 struct QuickRunTests {
-    /// It lies beside the bundle of these tests, which is the running process, or is named in its arguments.
-    private static func executable() throws -> String {
-        var places = (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")).map { [$0] } ?? []
-        places += CommandLine.arguments.filter { $0.contains(".xctest") }
-        let found = places.map { URL(fileURLWithPath: $0).deletingLastPathComponent().path + "/WeirBench" }
-        return try #require(found.first { FileManager.default.isExecutableFile(atPath: $0) }, "not built: \(found)")
-    }
-
     private struct Report: Decodable {
         struct Row: Decodable {
             var name: String
@@ -27,7 +19,7 @@ struct QuickRunTests {
     func everyGroup() throws {
         let file = FileManager.default.temporaryDirectory.appendingPathComponent("bench-\(UUID().uuidString).json")
         defer { try? FileManager.default.removeItem(at: file) }
-        let command = [try Self.executable(), "--quick", "--output", "json", "--output-file", file.path]
+        let command = [try builtExecutable("WeirBench"), "--quick", "--output", "json", "--output-file", file.path]
         let process = Process()
         process.executableURL = URL(fileURLWithPath: command[0])
         process.arguments = Array(command.dropFirst())
@@ -51,7 +43,7 @@ struct QuickRunTests {
 
     @Test("A row that does not exist is a usage error that lists the groups")
     func unknownRow() throws {
-        let (status, output) = try attempt([try Self.executable(), "nonsense"])
+        let (status, output) = try attempt([try builtExecutable("WeirBench"), "nonsense"])
         #expect(status == 64)
         #expect(output.contains("compile, size, parse"))
     }
