@@ -9,7 +9,7 @@ enum FaultSample {
 
     private static let environment = ProcessInfo.processInfo.environment
     private static let size =
-        environment["WEIR_FAULTS"].map { $0 == "all" ? Int.max / 2 : Int($0) ?? 0 } ?? 6
+        environment["WEIR_FAULTS"].map { $0 == "all" ? Int.max / 2 : Int($0) ?? 0 } ?? 9
 
     /// - Parameter problems: what is not as promised after the fault at the call, in sentences.
     static func check(
