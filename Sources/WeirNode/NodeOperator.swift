@@ -32,15 +32,13 @@ package struct NodeOperator {
         try loader.plan { try policy.order(in: $0, absent: absent) }
     }
 
-    /// What an apply would put in force here and now: an image with the endpoints that this node was told of.
-    ///
-    /// - Parameter sources: what it was compiled from; without them only the endpoints in it can be known.
-    package func image(_ image: Image, from sources: NodePolicy.Sources?) throws(LoaderError) -> Image {
+    /// What an apply would put in force here and now, with the endpoints that this node was told of; nil where that is
+    /// what the sources say alone.
+    package func image(of sources: NodePolicy.Sources, node: String) throws(LoaderError) -> Image? {
         try loader.glance { session in
-            guard let sources else { return image }
             let present = try PresentEndpoints(
-                sources, node: image.node, try session.registrations(), in: session, .refuse)
-            return present.isAsItWas ? image : sources.policy.image(present.inventory, node: image.node)
+                sources, node: node, try session.registrations(), in: session, .refuse)
+            return present.isAsItWas ? nil : sources.policy.image(present.inventory, node: node)
         }
     }
 

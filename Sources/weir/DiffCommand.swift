@@ -159,8 +159,7 @@ struct DiffCommand: ParsableCommand {
 
     /// Beside the node's maps it is what apply would make of it on the node.
     private func image(_ side: Side, _ node: String, beside other: Side) throws -> Image {
-        let image = image(side, node)
-        guard case .live(let live) = other else { return image }
+        guard case .live(let live) = other else { return image(side, node) }
         let sources: NodePolicy.Sources? =
             switch side {
             case .sources(let sources):
@@ -170,8 +169,10 @@ struct DiffCommand: ParsableCommand {
             case .bundle(let bundle): bundle.sourcesOrWarning()
             case .live: nil
             }
-        let present = try place.onNode { try NodeOperator(place.options()).image(image, from: sources) }
-        return live.completing(present)
+        let present = try sources.flatMap { sources in
+            try place.onNode { try NodeOperator(place.options()).image(of: sources, node: node) }
+        }
+        return live.completing(present ?? image(side, node))
     }
 
     private func image(_ side: Side, _ node: String) -> Image {
